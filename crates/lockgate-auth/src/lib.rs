@@ -1,0 +1,1 @@
+//! Credentials: tokens in, subjects out; clusters in, upstream credentials out.

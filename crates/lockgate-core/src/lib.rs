@@ -1,0 +1,1 @@
+//! The vocabulary of Lockgate's audit record: plain data, no IO.

@@ -1,0 +1,1 @@
+//! CEL: compile, bound, evaluate.

@@ -1,0 +1,1 @@
+//! Durable truth, and the proofs that something is durable.

@@ -1,0 +1,1 @@
+//! Kubernetes on the wire, sans-IO.

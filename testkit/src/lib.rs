@@ -1,0 +1,1 @@
+//! Scripted API server, fault-injecting store, paused clock: in-process test doubles over memory sockets.
