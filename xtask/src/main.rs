@@ -1,3 +1,41 @@
 //! The commands of the README: cluster, demo, test, tidy, code generation.
 
-fn main() {}
+use clap::{Parser, Subcommand};
+
+mod cluster;
+mod codegen;
+mod demo;
+mod test;
+mod tidy;
+mod tools;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The commands of the README")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A real Kubernetes cluster without a container engine: up, down, status
+    Cluster(cluster::Arguments),
+    /// The whole product on this machine: cluster, identity provider, gateway, console
+    Demo(demo::Arguments),
+    /// Everything that must hold: format, lints, tidy, unit, property and end-to-end tests
+    Test(test::Arguments),
+    /// The architecture's rules that text can check
+    Tidy(tidy::Arguments),
+    /// Regenerate committed tables
+    Codegen(codegen::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Cluster(arguments) => cluster::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Test(arguments) => test::run(arguments),
+        Command::Tidy(arguments) => tidy::run(arguments),
+        Command::Codegen(arguments) => codegen::run(arguments),
+    }
+}
