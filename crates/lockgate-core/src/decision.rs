@@ -1,0 +1,67 @@
+//! The policy's verdict.
+
+use serde::{Deserialize, Serialize};
+
+use crate::approval::Terms;
+
+/// The verdict's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// Goes through.
+    Allow,
+    /// Refused; no human can change it.
+    Deny,
+    /// A human decides.
+    Ask,
+}
+
+/// How much of an answer is masked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum MaskProfile {
+    /// The default: Secret values everywhere they are known to stand.
+    #[default]
+    Strict,
+    /// A named exception: nothing is masked (helm's release Secrets, say).
+    Off,
+}
+
+/// What goes with an allowed request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Obligations {
+    /// How the answer is masked.
+    pub mask: MaskProfile,
+    /// Whether an interactive stream is recorded. Exec, attach and port-forward always are.
+    pub record: bool,
+}
+
+impl Default for Obligations {
+    fn default() -> Self {
+        Self { mask: MaskProfile::Strict, record: true }
+    }
+}
+
+/// The verdict on one action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// Allow, deny or ask.
+    pub effect: Effect,
+    /// The rule that decided; `None` when no rule matched (then the effect is deny).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The revision (digest) of the policy that decided.
+    pub policy_revision: String,
+    /// Why, for people; at least one sentence.
+    pub reasons: Vec<String>,
+    /// What goes with it.
+    pub obligations: Obligations,
+    /// For [`Effect::Ask`]: who may decide, and how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
+    /// The rule's own words to the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}

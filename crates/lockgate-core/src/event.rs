@@ -1,0 +1,200 @@
+//! The append-only events of one call. What people call a record is a fold over them ([`crate::record`]).
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Action, Options};
+use crate::decision::Decision;
+use crate::id::{ApprovalId, AuditId, SessionId};
+use crate::record::Outcome;
+use crate::subject::Subject;
+use crate::time::Timestamp;
+
+/// Who wrote an event: a replica, in one life of its process.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Writer {
+    /// The replica's name.
+    pub replica: String,
+    /// A fresh id for each start of the process.
+    pub boot: String,
+}
+
+/// Where a call came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// The socket's peer.
+    pub ip: IpAddr,
+    /// The client's word about itself; empty when it said nothing.
+    #[serde(default)]
+    pub user_agent: String,
+}
+
+/// Which door a call came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// An HTTP client on the gateway's listener.
+    Http,
+    /// An MCP tool call.
+    Mcp,
+    /// A preview computed for an approver.
+    Preview,
+    /// A recorded request replayed as a dry-run.
+    Replay,
+    /// Lockgate's own read.
+    SelfRead,
+}
+
+/// The request's body, as the log keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestFacts {
+    /// Body bytes as received.
+    pub bytes: u64,
+    /// Hex SHA-256 of those bytes.
+    pub sha256: String,
+    /// The body's content type, as sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The body decoded to JSON, secret values masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<serde_json::Value>,
+}
+
+/// The answer, as the client got it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResponseFacts {
+    /// HTTP status sent to the client.
+    pub status: u16,
+    /// Body bytes sent to the client.
+    pub bytes: u64,
+    /// How many values were masked.
+    pub masked: u64,
+}
+
+/// One thing that happened to a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// The call.
+    pub audit_id: AuditId,
+    /// When.
+    pub at: Timestamp,
+    /// Who wrote it.
+    pub writer: Writer,
+    /// What.
+    #[serde(flatten)]
+    pub body: EventBody,
+}
+
+/// The kinds of event, in the order in which a call can see them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase", rename_all_fields = "camelCase")]
+pub enum EventBody {
+    /// The request, as far as it was understood.
+    Arrived {
+        /// Which door.
+        origin: Origin,
+        /// The call on whose behalf this one is made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent_id: Option<AuditId>,
+        /// Who; `None` when authentication failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<Subject>,
+        /// From where.
+        source: Source,
+        /// The cluster named in the path; empty when none was.
+        #[serde(default)]
+        cluster: String,
+        /// The HTTP method.
+        method: String,
+        /// Path and query as received, credentials removed.
+        request_uri: String,
+        /// `None` when classification failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        action: Option<Action>,
+        /// The options in effect.
+        #[serde(default)]
+        options: Options,
+        /// The body.
+        #[serde(default)]
+        request: RequestFacts,
+    },
+    /// The policy's verdict.
+    Decided {
+        /// The verdict.
+        decision: Decision,
+    },
+    /// The request waits for a human.
+    Held {
+        /// The ticket.
+        approval_id: ApprovalId,
+    },
+    /// The request is about to go upstream. Durable before its first byte does.
+    Dispatched {
+        /// The user impersonated upstream.
+        user: String,
+        /// The grant that was consumed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval_id: Option<ApprovalId>,
+    },
+    /// An interactive session began.
+    Upgraded {
+        /// The recording.
+        session_id: SessionId,
+    },
+    /// The answer was given by upstream and delivered.
+    Closed {
+        /// The upstream's HTTP status.
+        upstream_status: u16,
+        /// What the client got.
+        response: ResponseFacts,
+    },
+    /// Lockgate answered by itself; nothing went upstream.
+    Refused {
+        /// The `Status` sent.
+        status: u16,
+        /// Its machine-readable reason.
+        reason: String,
+        /// Its message.
+        message: String,
+        /// The ticket the answer names.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval_id: Option<ApprovalId>,
+    },
+    /// It went upstream and did not end well: failed, aborted or unknown.
+    Aborted {
+        /// `failed`, `aborted` or `unknown`.
+        outcome: Outcome,
+        /// Why.
+        reason: String,
+        /// What the client got, if anything.
+        #[serde(default)]
+        response: ResponseFacts,
+    },
+}
+
+impl EventBody {
+    /// Whether no event may follow.
+    pub const fn is_terminal(&self) -> bool {
+        matches!(self, Self::Closed { .. } | Self::Refused { .. } | Self::Aborted { .. })
+    }
+
+    /// The word that JSON and SQL use for this kind of event.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Arrived { .. } => "arrived",
+            Self::Decided { .. } => "decided",
+            Self::Held { .. } => "held",
+            Self::Dispatched { .. } => "dispatched",
+            Self::Upgraded { .. } => "upgraded",
+            Self::Closed { .. } => "closed",
+            Self::Refused { .. } => "refused",
+            Self::Aborted { .. } => "aborted",
+        }
+    }
+}
