@@ -76,6 +76,38 @@ pub struct ResponseFacts {
     pub masked: u64,
 }
 
+/// A request, as far as it was understood.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Arrival {
+    /// Which door.
+    pub origin: Origin,
+    /// The call on whose behalf this one is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<AuditId>,
+    /// Who; `None` when authentication failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
+    /// From where.
+    pub source: Source,
+    /// The cluster named in the path; empty when none was.
+    #[serde(default)]
+    pub cluster: String,
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query as received, credentials removed.
+    pub request_uri: String,
+    /// `None` when classification failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
+    /// The options in effect.
+    #[serde(default)]
+    pub options: Options,
+    /// The body.
+    #[serde(default)]
+    pub request: RequestFacts,
+}
+
 /// One thing that happened to a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -96,38 +128,11 @@ pub struct Event {
 #[serde(tag = "event", rename_all = "lowercase", rename_all_fields = "camelCase")]
 pub enum EventBody {
     /// The request, as far as it was understood.
-    Arrived {
-        /// Which door.
-        origin: Origin,
-        /// The call on whose behalf this one is made.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        parent_id: Option<AuditId>,
-        /// Who; `None` when authentication failed.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        subject: Option<Subject>,
-        /// From where.
-        source: Source,
-        /// The cluster named in the path; empty when none was.
-        #[serde(default)]
-        cluster: String,
-        /// The HTTP method.
-        method: String,
-        /// Path and query as received, credentials removed.
-        request_uri: String,
-        /// `None` when classification failed.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        action: Option<Action>,
-        /// The options in effect.
-        #[serde(default)]
-        options: Options,
-        /// The body.
-        #[serde(default)]
-        request: RequestFacts,
-    },
+    Arrived(Box<Arrival>),
     /// The policy's verdict.
     Decided {
         /// The verdict.
-        decision: Decision,
+        decision: Box<Decision>,
     },
     /// The request waits for a human.
     Held {
@@ -187,7 +192,7 @@ impl EventBody {
     /// The word that JSON and SQL use for this kind of event.
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Arrived { .. } => "arrived",
+            Self::Arrived(_) => "arrived",
             Self::Decided { .. } => "decided",
             Self::Held { .. } => "held",
             Self::Dispatched { .. } => "dispatched",
