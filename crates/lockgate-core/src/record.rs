@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Options};
 use crate::decision::Effect;
-use crate::event::{Event, EventBody, Origin, RequestFacts, ResponseFacts, Source};
+use crate::event::{Arrival, Event, EventBody, Origin, RequestFacts, ResponseFacts, Source};
 use crate::id::{ApprovalId, AuditId, SessionId};
 use crate::subject::Subject;
 use crate::time::Timestamp;
@@ -119,37 +119,24 @@ impl AuditRecord {
     }
 
     fn arrived(event: &Event) -> Option<Self> {
-        let EventBody::Arrived {
-            origin,
-            parent_id,
-            subject,
-            source,
-            cluster,
-            method,
-            request_uri,
-            action,
-            options,
-            request,
-        } = event.body.clone()
-        else {
-            return None;
-        };
+        let EventBody::Arrived(arrival) = &event.body else { return None };
+        let arrival = Arrival::clone(arrival);
         Some(Self {
             id: event.audit_id,
             started_at: event.at,
             finished_at: None,
-            origin,
-            parent_id,
-            subject,
-            source,
-            cluster,
-            method,
-            request_uri,
-            action,
-            options,
+            origin: arrival.origin,
+            parent_id: arrival.parent_id,
+            subject: arrival.subject,
+            source: arrival.source,
+            cluster: arrival.cluster,
+            method: arrival.method,
+            request_uri: arrival.request_uri,
+            action: arrival.action,
+            options: arrival.options,
+            request: arrival.request,
             decision: None,
             approval_id: None,
-            request,
             upstream: None,
             response: None,
             session_id: None,
@@ -164,7 +151,7 @@ impl AuditRecord {
             return;
         }
         match &event.body {
-            EventBody::Arrived { .. } => {}
+            EventBody::Arrived(_) => {}
             EventBody::Decided { decision } => {
                 self.decision = Some(DecisionFacts {
                     effect: decision.effect,
@@ -228,7 +215,7 @@ mod tests {
     fn arrived() -> Event {
         event(
             1,
-            EventBody::Arrived {
+            EventBody::Arrived(Box::new(Arrival {
                 origin: Origin::Http,
                 parent_id: None,
                 subject: None,
@@ -239,7 +226,7 @@ mod tests {
                 action: None,
                 options: Options::default(),
                 request: RequestFacts::default(),
-            },
+            })),
         )
     }
 
