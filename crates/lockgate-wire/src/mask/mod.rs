@@ -1,0 +1,1 @@
+//! Streaming maskers for API answers.
