@@ -29,6 +29,11 @@ pub enum ApprovalState {
 }
 
 impl ApprovalState {
+    /// Whether the ticket can still lead to a dispatch.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Pending | Self::Approved)
+    }
+
     /// The word that JSON and SQL use.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -91,7 +96,7 @@ pub struct Approval {
     pub state: ApprovalState,
     /// When the request was first held.
     pub requested_at: Timestamp,
-    /// Pending: when asking ends. Approved: when the unused grant ends.
+    /// Pending: when asking ends. Approved: when the unused grant ends. Denied: until when the same request stays denied.
     pub expires_at: Timestamp,
     /// Who asked.
     pub subject: Subject,

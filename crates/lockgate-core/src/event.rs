@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Options};
+use crate::approval::{ApprovalState, Decider};
 use crate::decision::Decision;
 use crate::id::{ApprovalId, AuditId, SessionId};
 use crate::record::Outcome;
@@ -181,10 +182,30 @@ pub enum EventBody {
         #[serde(default)]
         response: ResponseFacts,
     },
+    /// A ticket changed: a human spoke, or it was used, withdrawn or ran out. Filed under the call that was held first;
+    /// it may follow that call's end and changes nothing in that call's record.
+    Approval {
+        /// The ticket.
+        approval_id: ApprovalId,
+        /// Where it stands now; still `pending` after the first of several needed words.
+        state: ApprovalState,
+        /// The human who spoke.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decider: Option<Box<Decider>>,
+        /// Who withdrew it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cancelled_by: Option<Box<Subject>>,
+        /// The human's note to the agent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+        /// The call that used the grant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        used_by: Option<AuditId>,
+    },
 }
 
 impl EventBody {
-    /// Whether no event may follow.
+    /// Whether nothing more can happen to the call. Only [`EventBody::Approval`], which is about a ticket, may follow.
     pub const fn is_terminal(&self) -> bool {
         matches!(self, Self::Closed { .. } | Self::Refused { .. } | Self::Aborted { .. })
     }
@@ -200,6 +221,7 @@ impl EventBody {
             Self::Closed { .. } => "closed",
             Self::Refused { .. } => "refused",
             Self::Aborted { .. } => "aborted",
+            Self::Approval { .. } => "approval",
         }
     }
 }

@@ -25,6 +25,19 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// The word that JSON and SQL use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Aborted => "aborted",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// The decision, as the record shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -151,7 +164,7 @@ impl AuditRecord {
             return;
         }
         match &event.body {
-            EventBody::Arrived(_) => {}
+            EventBody::Arrived(_) | EventBody::Approval { .. } => {}
             EventBody::Decided { decision } => {
                 self.decision = Some(DecisionFacts {
                     effect: decision.effect,
