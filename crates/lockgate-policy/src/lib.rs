@@ -1,1 +1,29 @@
 //! Compiles policy documents and decides.
+//!
+//! Owns what a policy means: ordered rules in the shape of Kubernetes RBAC, of which the first that matches decides
+//! ([`Policy`]), and the risk class of a request ([`risk`]). Pure: no clock, no IO; the same inputs give the same
+//! decision, so that a decision can be explained and simulated later.
+//!
+//! Refuses to know: tokens, HTTP, the store. Start at [`Policy::parse`] and [`Policy::decide`]; how a request on a
+//! collection is decided (the answer could hold objects of several rules) is told at [`matching`](self::Facts).
+
+mod decide;
+mod document;
+mod error;
+mod matching;
+mod pattern;
+mod policy;
+pub mod risk;
+
+pub use decide::Facts;
+pub use error::PolicyError;
+pub use policy::{Policy, Preset};
+
+/// Largest policy document, in bytes.
+pub const POLICY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most rules in a policy.
+pub const RULES_MAX: usize = 2_000;
+
+/// Most entries in any one list of a rule.
+pub const LIST_ENTRIES_MAX: usize = 1_000;

@@ -1,0 +1,205 @@
+//! The verdict.
+//!
+//! The first rule that covers the whole request decides; when none does, the answer is no. On the way, rules that deny
+//! or ask and cover a *part* of a collection are remembered: the verdict is the strictest of theirs and of the rule that
+//! covers the rest. So `deny` on one name closes the list that would show it, `namespaces: [kube-system]` closes
+//! `get pods -A`, and no list answers more than the rules give one by one. The caller is told which rule stands in the
+//! way and how to narrow the request (a namespace, a name, or `--field-selector metadata.namespace!=…`).
+
+use lockgate_core::{Action, Decision, Effect, MaskProfile, Obligations, Options, Subject, Terms};
+
+use crate::matching::{Coverage, Direction, Request};
+use crate::policy::{Policy, Rule, Verdict};
+
+/// What a decision may look at beside the action.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'f> {
+    /// The options in effect.
+    pub options: &'f Options,
+    /// The request's body as decoded, where there is one.
+    pub object: Option<&'f serde_json::Value>,
+    /// How the cluster is marked in the configuration (`production`, say); empty when it is not.
+    pub environment: &'f str,
+}
+
+/// What the walk over the rules found.
+struct Found<'p> {
+    /// Rules that deny or ask for a part of the collection, in order.
+    partial: Vec<&'p Rule>,
+    /// The rule that covers the whole.
+    whole: Option<&'p Rule>,
+}
+
+impl Policy {
+    /// Decides one action of `subject` on `cluster`. Every decision names its rule and gives at least one reason.
+    pub fn decide(&self, subject: &Subject, cluster: &str, action: &Action, facts: &Facts<'_>) -> Decision {
+        let request = Request::new(subject, cluster, action, facts);
+        let found = self.walk(&request);
+        let what = describe(subject, cluster, action);
+        let denied_part = found.partial.iter().find(|rule| matches!(rule.verdict, Verdict::Deny { .. }));
+        match (denied_part, found.whole) {
+            (Some(rule), _) => self.deny_part(rule, &what),
+            (None, None) => self.deny_unmatched(&what),
+            (None, Some(rule)) => match &rule.verdict {
+                Verdict::Deny { message } => self.deny(rule, &what, message.as_deref()),
+                Verdict::Allow { obligations } if found.partial.is_empty() => self.allow(rule, &what, obligations.clone()),
+                Verdict::Allow { obligations } => self.ask(&found.partial, &what, Some(obligations)),
+                Verdict::Ask { .. } => {
+                    let asking: Vec<&Rule> = found.partial.iter().copied().chain([rule]).collect();
+                    self.ask(&asking, &what, None)
+                }
+            },
+        }
+    }
+
+    fn walk(&self, request: &Request<'_>) -> Found<'_> {
+        let mut partial = Vec::new();
+        for rule in &self.rules {
+            let direction = match rule.verdict {
+                Verdict::Allow { .. } => Direction::Allows,
+                Verdict::Ask { .. } | Verdict::Deny { .. } => Direction::Restricts,
+            };
+            match (rule.matcher.coverage(request, direction), direction) {
+                (Coverage::Whole, _) => return Found { partial, whole: Some(rule) },
+                (Coverage::Part, Direction::Restricts) => partial.push(rule),
+                (Coverage::Part, Direction::Allows) | (Coverage::Nothing, _) => {}
+            }
+        }
+        Found { partial, whole: None }
+    }
+
+    fn allow(&self, rule: &Rule, what: &str, obligations: Obligations) -> Decision {
+        let reason = format!("rule `{}` allows {what}", rule.name);
+        Decision { effect: Effect::Allow, obligations, ..self.verdict(rule, reason) }
+    }
+
+    fn deny(&self, rule: &Rule, what: &str, message: Option<&str>) -> Decision {
+        let own = message.map(|message| format!(" {message}")).unwrap_or_default();
+        let message = format!("Rule `{}` denies {what}.{own} {}", rule.name, next_step(&rule.name));
+        Decision { message: Some(message), ..self.verdict(rule, format!("rule `{}` denies {what}", rule.name)) }
+    }
+
+    fn deny_part(&self, rule: &Rule, what: &str) -> Decision {
+        let reason = format!("{what} could touch objects that rule `{}` denies", rule.name);
+        let message = format!(
+            "Rule `{name}` denies a part of what this would touch: {what}. Narrow the request to objects outside that \
+             rule: one namespace (-n), one name, or a field selector such as metadata.namespace!=kube-system.",
+            name = rule.name
+        );
+        Decision { message: Some(message), ..self.verdict(rule, reason) }
+    }
+
+    fn deny_unmatched(&self, what: &str) -> Decision {
+        let message = format!(
+            "No rule of the policy allows {what}, and what no rule allows is denied. If it is needed, ask the owner of \
+             the policy for a rule; do not try the same by another command, tool or credential."
+        );
+        Decision {
+            effect: Effect::Deny,
+            rule: None,
+            policy_revision: self.revision().into(),
+            reasons: vec![format!("no rule matches {what}")],
+            obligations: Obligations::default(),
+            terms: None,
+            message: Some(message),
+        }
+    }
+
+    /// Asks on the terms of `rules`, which must agree: one ticket has one set of terms.
+    fn ask(&self, rules: &[&Rule], what: &str, allowed: Option<&Obligations>) -> Decision {
+        let mut asks = rules.iter().filter_map(|rule| match &rule.verdict {
+            Verdict::Ask { terms, obligations, message } => Some((*rule, terms, obligations, message)),
+            Verdict::Allow { .. } | Verdict::Deny { .. } => None,
+        });
+        let Some((first, terms, own, message)) = asks.next() else { return self.deny_unmatched(what) };
+        let mut obligations = allowed.map_or_else(|| own.clone(), |allowed| stricter(own, allowed));
+        for (other, other_terms, other_obligations, _) in asks {
+            if other_terms != terms {
+                return self.deny_mixed(first, other, what);
+            }
+            obligations = stricter(&obligations, other_obligations);
+        }
+        let reason = format!("rule `{}` asks {} for {what}", first.name, approvers(terms));
+        Decision {
+            effect: Effect::Ask,
+            obligations,
+            terms: Some(terms.clone()),
+            message: message.clone(),
+            ..self.verdict(first, reason)
+        }
+    }
+
+    fn deny_mixed(&self, first: &Rule, other: &Rule, what: &str) -> Decision {
+        let reason = format!("{what} spans rules `{}` and `{}`, which ask different people", first.name, other.name);
+        let message = format!(
+            "Rules `{}` and `{}` each want a human's word on a part of what this would touch ({what}), from different \
+             people. Ask for one part at a time: one namespace (-n) or one name.",
+            first.name, other.name
+        );
+        Decision { message: Some(message), ..self.verdict(first, reason) }
+    }
+
+    /// A denial by `rule`, to be adorned.
+    fn verdict(&self, rule: &Rule, reason: String) -> Decision {
+        Decision {
+            effect: Effect::Deny,
+            rule: Some(rule.name.clone()),
+            policy_revision: self.revision().into(),
+            reasons: vec![reason],
+            obligations: Obligations::default(),
+            terms: None,
+            message: None,
+        }
+    }
+}
+
+fn stricter(left: &Obligations, right: &Obligations) -> Obligations {
+    let strict = left.mask == MaskProfile::Strict || right.mask == MaskProfile::Strict;
+    Obligations {
+        mask: if strict { MaskProfile::Strict } else { MaskProfile::Off },
+        record: left.record || right.record,
+    }
+}
+
+fn approvers(terms: &Terms) -> String {
+    let people = if terms.count == 1 { "a human".to_owned() } else { format!("{} humans", terms.count) };
+    match terms.approver_groups.as_slice() {
+        [] => people,
+        groups => format!("{people} of {}", groups.join(" or ")),
+    }
+}
+
+fn next_step(rule: &str) -> String {
+    format!(
+        "If it is needed, ask the owner of the policy about rule `{rule}`; do not try the same by another command, tool \
+         or credential."
+    )
+}
+
+/// `agent:demo to delete deployments.apps/web in namespace shop of cluster prod`
+fn describe(subject: &Subject, cluster: &str, action: &Action) -> String {
+    use std::fmt::Write as _;
+
+    let mut text = format!("{} to {} ", subject.name(), action.verb);
+    if !action.is_resource() {
+        text.push_str(&action.path);
+    } else {
+        text.push_str(&action.resource);
+        if !action.api_group.is_empty() {
+            text.push('.');
+            text.push_str(&action.api_group);
+        }
+        for part in [action.name.as_deref(), action.subresource.as_deref()].into_iter().flatten() {
+            text.push('/');
+            text.push_str(part);
+        }
+    }
+    let namespace = action.namespace.as_deref().filter(|_| action.resource != "namespaces");
+    // Writing into a String does not fail.
+    let written = match namespace {
+        Some(namespace) => write!(text, " in namespace {namespace} of cluster {cluster}"),
+        None => write!(text, " in cluster {cluster}"),
+    };
+    debug_assert!(written.is_ok());
+    text
+}

@@ -1,0 +1,128 @@
+//! The default taxonomy of risk: how much harm a request can do, from the API's semantics and never from command text.
+//!
+//! A request's class is the highest of what its row in the [`table`] says and what the facts about its body add
+//! (replicas to zero, a privileged pod, a finalizer taken away). What is not in the table is unknown: a read of it is
+//! masked, a write of it asks.
+//!
+//! The classifier sees one request and not the cluster's state. Where the taxonomy speaks of a change ("down by more
+//! than half", "new to the namespace") and the request alone cannot tell, it errs to the higher class or, for volumes of
+//! Secrets, which every second workload has, to *ask*. One gap is known: a PUT that leaves finalizers out of the object
+//! looks like a PUT of an object that has none.
+
+mod facts;
+pub(crate) mod scope;
+mod table;
+
+use lockgate_core::{Action, Options, Risk, Stream, Verb};
+
+/// Namespaces in which any change is an escalation: the cluster's control plane, and the gateway itself.
+pub const PROTECTED_NAMESPACES: [&str; 2] = ["kube-system", "lockgate"];
+
+/// A request, as the classifier sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'r> {
+    /// The verb.
+    pub verb: Verb,
+    /// The API group; empty for the core group and for non-resource paths.
+    pub api_group: &'r str,
+    /// The resource in the plural; empty for non-resource paths.
+    pub resource: &'r str,
+    /// The subresource.
+    pub subresource: Option<&'r str>,
+    /// The namespace.
+    pub namespace: Option<&'r str>,
+    /// The object's name.
+    pub name: Option<&'r str>,
+    /// The canonical path, for non-resource requests.
+    pub path: &'r str,
+    /// How the answer flows.
+    pub stream: Stream,
+    /// The options in effect.
+    pub options: &'r Options,
+    /// The body as decoded; for a JSON Patch the array of operations.
+    pub object: Option<&'r serde_json::Value>,
+}
+
+impl<'r> Request<'r> {
+    /// Of an action whose `risk` is not known yet (it is not read).
+    pub fn of(action: &'r Action, options: &'r Options, object: Option<&'r serde_json::Value>) -> Self {
+        Self {
+            verb: action.verb,
+            api_group: &action.api_group,
+            resource: &action.resource,
+            subresource: action.subresource.as_deref(),
+            namespace: action.namespace.as_deref(),
+            name: action.name.as_deref(),
+            path: &action.path,
+            stream: action.stream,
+            options,
+            object,
+        }
+    }
+
+    fn is(&self, group: &str, resource: &str) -> bool {
+        self.api_group == group && self.resource == resource
+    }
+
+    fn protected(&self) -> bool {
+        let namespace = match self.namespace {
+            None if self.is("", "namespaces") => self.name,
+            namespace => namespace,
+        };
+        namespace.is_some_and(|namespace| PROTECTED_NAMESPACES.contains(&namespace))
+    }
+}
+
+/// The class of a request.
+pub fn classify(request: &Request<'_>) -> Risk {
+    if request.resource.is_empty() {
+        return non_resource(request);
+    }
+    if let Some(risk) = connect(request) {
+        return if request.protected() { Risk::Escalation } else { risk };
+    }
+    let row = table::row(request.api_group, request.resource);
+    if request.verb.is_read() {
+        return read(request, row);
+    }
+    let virtual_resource = table::is_virtual(request.api_group, request.resource, request.subresource);
+    if request.protected() && !virtual_resource {
+        return Risk::Escalation;
+    }
+    let dry = request.options.dry_run && request.verb != Verb::DeleteCollection && !virtual_resource;
+    if dry && !request.is("", "secrets") {
+        return Risk::Masked;
+    }
+    table::write(request, row).max(facts::added(request))
+}
+
+fn non_resource(request: &Request<'_>) -> Risk {
+    const OPEN: [&str; 4] = ["/metrics", "/version", "/healthz", "/.well-known/openid-configuration"];
+    const OPEN_TREES: [&str; 7] = ["/api", "/apis", "/openapi", "/healthz", "/livez", "/readyz", "/openid"];
+    let path = request.path.strip_suffix('/').unwrap_or(request.path);
+    let in_tree = |tree: &&str| path.strip_prefix(*tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let open = path.is_empty() || OPEN.contains(&path) || OPEN_TREES.iter().any(in_tree);
+    if open && request.verb.is_read() { Risk::Read } else { Risk::Ask }
+}
+
+/// Whatever opens a connection into the cluster, by any method.
+fn connect(request: &Request<'_>) -> Option<Risk> {
+    match (request.resource, request.subresource) {
+        ("nodes", Some("proxy")) => Some(Risk::Escalation),
+        (_, Some("exec" | "attach" | "portforward" | "proxy")) => Some(Risk::Stream),
+        _ if request.stream.is_session() || request.stream == Stream::Proxy => Some(Risk::Stream),
+        _ => None,
+    }
+}
+
+fn read(request: &Request<'_>, row: Option<&table::Row>) -> Risk {
+    if request.is("", "secrets") && facts::selects_masked_fields(request.options) {
+        return Risk::Escalation;
+    }
+    let own = row.map_or(Risk::Masked, |row| row.read);
+    match request.subresource {
+        None | Some("status") => own,
+        Some("scale") if row.is_some() => Risk::Read,
+        Some(_) => Risk::Masked,
+    }
+}
