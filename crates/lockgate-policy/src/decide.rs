@@ -42,7 +42,9 @@ impl Policy {
             (None, None) => self.deny_unmatched(&what),
             (None, Some(rule)) => match &rule.verdict {
                 Verdict::Deny { message } => self.deny(rule, &what, message.as_deref()),
-                Verdict::Allow { obligations } if found.partial.is_empty() => self.allow(rule, &what, obligations.clone()),
+                Verdict::Allow { obligations } if found.partial.is_empty() => {
+                    self.allow(rule, &what, obligations.clone())
+                }
                 Verdict::Allow { obligations } => self.ask(&found.partial, &what, Some(obligations)),
                 Verdict::Ask { .. } => {
                     let asking: Vec<&Rule> = found.partial.iter().copied().chain([rule]).collect();
