@@ -1,0 +1,51 @@
+//! Walks over a subtree in which nothing is looked for, by counting brackets outside of strings.
+
+use super::text;
+
+/// Where the walk stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Skip {
+    depth: u32,
+    depth_max: u32,
+    in_string: bool,
+    escaped: bool,
+}
+
+/// The subtree nests deeper than allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooDeep;
+
+impl Skip {
+    /// Just behind the subtree's opening bracket, which may nest to `depth_max`, itself counted.
+    pub(super) const fn new(depth_max: u32) -> Self {
+        Self { depth: 1, depth_max, in_string: false, escaped: false }
+    }
+
+    /// The offset just behind the subtree's closing bracket, or `None` when it is not in `bytes`.
+    pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, TooDeep> {
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            if self.in_string {
+                let Some(close) = text::close(&mut self.escaped, rest) else { return Ok(None) };
+                self.in_string = false;
+                at += close + 1;
+                continue;
+            }
+            for &byte in rest {
+                at += 1;
+                match byte {
+                    b'"' => {
+                        self.in_string = true;
+                        break;
+                    }
+                    b'{' | b'[' if self.depth >= self.depth_max => return Err(TooDeep),
+                    b'{' | b'[' => self.depth += 1,
+                    b'}' | b']' if self.depth == 1 => return Ok(Some(at)),
+                    b'}' | b']' => self.depth -= 1,
+                    _ => {}
+                }
+            }
+        }
+        Ok(None)
+    }
+}
