@@ -1,5 +1,7 @@
 //! The commands of the README: cluster, demo, test, tidy, code generation.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 mod cluster;
@@ -30,8 +32,19 @@ enum Command {
     Codegen(codegen::Arguments),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes on one line, no backtrace: these are words for a person.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Cluster(arguments) => cluster::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Test(arguments) => test::run(arguments),

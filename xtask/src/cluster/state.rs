@@ -180,6 +180,15 @@ pub(super) fn report(name: &str) -> Option<Report> {
     read(&directory(name).join("report.json")).ok()
 }
 
+/// Records the process that makes the supervisor's namespaces; its end is the supervisor's.
+pub(super) fn record_launcher(state_directory: &Path, pid: i32) -> Result<()> {
+    write(&state_directory.join("launcher.json"), &Process::observe(pid)?)
+}
+
+pub(super) fn launcher(name: &str) -> Option<Process> {
+    read(&directory(name).join("launcher.json")).ok()
+}
+
 pub(super) fn status(name: &str) -> Result<Option<Status>> {
     let Some(plan) = plan(name) else {
         return Ok(None);

@@ -165,7 +165,10 @@ fn launch(plan: &Plan) -> Result<Child> {
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     // Ctrl-C here must not end a cluster that others may use.
     command.process_group(0);
-    command.spawn().context("cannot run unshare")
+    let launcher = command.spawn().context("cannot run unshare")?;
+    // Known even if this process is killed before the supervisor has recorded itself.
+    state::record_launcher(&plan.cluster.state_dir, i32::try_from(launcher.id())?)?;
+    Ok(launcher)
 }
 
 fn follow(name: &str, mut supervisor: Child, progress: &Progress) -> Result<Report> {

@@ -17,7 +17,13 @@ mod versions;
 pub(crate) use cache::{directory as cache_directory, lock};
 pub(crate) use clients::{chromium, chromium_driver, helm, k9s, node, python_client};
 pub(crate) use debian::{find_program, is_root, packages};
-pub(crate) use kubernetes::{Programs, Scope, images, programs};
+pub(crate) use image::sha256;
+pub(crate) use kubernetes::{Scope, images, programs};
 pub(crate) use process::{log_tail, output, quiet};
 pub(crate) use progress::{Progress, duration};
-pub(crate) use versions::{ETCD, IMAGE_AGNHOST, IMAGE_BUSYBOX, IMAGE_PAUSE, KUBERNETES};
+pub(crate) use versions::{IMAGE_AGNHOST, IMAGE_BUSYBOX, IMAGE_PAUSE, KUBERNETES};
+
+/// The cache entries that take minutes to make.
+pub(crate) fn slow_entries() -> [String; 3] {
+    [format!("kubernetes-{KUBERNETES}"), format!("helm-{}", versions::HELM), format!("k9s-{}", versions::K9S)]
+}
