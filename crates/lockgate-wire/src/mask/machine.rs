@@ -205,7 +205,7 @@ impl Masker {
     ///
     /// # Errors
     /// When the answer broke off, or held no object though it is no watch.
-    pub fn finish(self, _output: &mut Vec<u8>) -> Result<MaskSummary, MaskError> {
+    pub fn finish(&mut self, _output: &mut Vec<u8>) -> Result<MaskSummary, MaskError> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
