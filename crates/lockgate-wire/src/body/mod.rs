@@ -1,0 +1,222 @@
+//! Request bodies as the JSON that the API server would see.
+//!
+//! Owns the media types that can be read and what is refused as ambiguous: duplicate keys (JSON and YAML readers disagree on
+//! which one counts), trailing data, several YAML documents, NaN. Refuses to know what a body means.
+
+mod pin;
+mod strict;
+
+use serde_json::Value;
+
+pub use pin::pin_delete;
+
+use crate::WireError;
+use crate::protobuf::Protobuf;
+use strict::Strict;
+
+/// Deepest nesting of a body; serde_json's own limit, which is far below what overflows a stack.
+pub const BODY_DEPTH_MAX: usize = 127;
+
+/// Deepest nesting of a body in YAML proper (JSON under a YAML type counts as JSON): the reader recurses, and unoptimised
+/// it takes some 20 KiB of stack for each level.
+pub const YAML_DEPTH_MAX: usize = 48;
+
+/// Most YAML nodes after aliases are expanded.
+pub const YAML_NODES_MAX: usize = 250_000;
+
+/// Most YAML anchors and aliases in one body.
+pub const YAML_ALIASES_MAX: usize = 100;
+
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Yaml,
+    Protobuf,
+}
+
+/// The media type without parameters, in lower case.
+pub fn media_type(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Decodes a body; `None` for an empty one. Without a content type JSON is meant, as at the API server.
+pub fn decode(content_type: Option<&str>, bytes: &[u8], protobuf: &Protobuf) -> Result<Option<Value>, WireError> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    match form(content_type)? {
+        Form::Json => from_json(bytes).map(Some),
+        // Clients send JSON, which is YAML too, under this name (`kubectl apply --server-side`).
+        Form::Yaml => from_json(bytes).or_else(|_| from_yaml(bytes)).map(Some),
+        Form::Protobuf => protobuf.decode(bytes).map(Some),
+    }
+}
+
+/// What to send upstream instead of the client's bytes, if they are not to be sent as they are: YAML leaves as JSON, so that
+/// no second YAML reader can understand it differently. The content type that goes with it is the second part.
+pub fn rewritten(content_type: Option<&str>, bytes: &[u8], value: &Value) -> Option<(Vec<u8>, &'static str)> {
+    if form(content_type) != Ok(Form::Yaml) || from_json(bytes).is_ok() {
+        return None;
+    }
+    let content_type = match media_type(content_type.unwrap_or_default()).as_str() {
+        "application/apply-patch+yaml" => "application/apply-patch+yaml",
+        _ => "application/json",
+    };
+    Some((value.to_string().into_bytes(), content_type))
+}
+
+fn form(content_type: Option<&str>) -> Result<Form, WireError> {
+    let content_type = content_type.unwrap_or("application/json");
+    match media_type(content_type).as_str() {
+        "application/json"
+        | "application/json-patch+json"
+        | "application/merge-patch+json"
+        | "application/strategic-merge-patch+json" => Ok(Form::Json),
+        "application/yaml" | "application/apply-patch+yaml" => Ok(Form::Yaml),
+        "application/vnd.kubernetes.protobuf" => Ok(Form::Protobuf),
+        _ => Err(WireError::ContentType { content_type: content_type.chars().take(100).collect() }),
+    }
+}
+
+pub(crate) fn from_json(bytes: &[u8]) -> Result<Value, WireError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    // The error's text is built from position and kind alone: a body may hold secrets.
+    let refused = |error: &serde_json::Error| {
+        let what = match error.classify() {
+            serde_json::error::Category::Data if error.to_string().starts_with(strict::DUPLICATE_KEY) => {
+                strict::DUPLICATE_KEY
+            }
+            serde_json::error::Category::Data => "JSON of an unexpected shape",
+            serde_json::error::Category::Eof => "JSON that ends too early",
+            serde_json::error::Category::Io | serde_json::error::Category::Syntax => {
+                "malformed JSON, or nested too deeply"
+            }
+        };
+        WireError::Body(format!("{what} at line {}, column {}", error.line(), error.column()))
+    };
+    let Strict(value) = serde::Deserialize::deserialize(&mut deserializer).map_err(|error| refused(&error))?;
+    deserializer.end().map_err(|error| refused(&error))?;
+    Ok(value)
+}
+
+fn from_yaml(bytes: &[u8]) -> Result<Value, WireError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| WireError::Body("YAML that is not UTF-8".into()))?;
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::Error,
+        merge_keys: serde_saphyr::options::MergeKeyPolicy::Merge,
+        budget: serde_saphyr::budget! {
+            max_depth: YAML_DEPTH_MAX,
+            max_nodes: YAML_NODES_MAX,
+            max_aliases: YAML_ALIASES_MAX,
+            max_anchors: YAML_ALIASES_MAX,
+            max_documents: 1,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: YAML_NODES_MAX,
+        },
+    };
+    serde_saphyr::from_str_with_options::<Strict>(text, options).map(|Strict(value)| value).map_err(|error| {
+        let position = error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
+        WireError::Body(format!(
+            "YAML that is malformed, ambiguous, above a limit, or more than one document{}",
+            position.unwrap_or_default()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn decoded(content_type: &str, text: &str) -> Result<Option<Value>, WireError> {
+        decode(Some(content_type), text.as_bytes(), &Protobuf::load().unwrap())
+    }
+
+    #[test]
+    fn json_and_yaml_are_the_same_value() {
+        let value = json!({"kind": "ConfigMap", "data": {"a": "1"}, "n": [1, -2, 0.5, true, null]});
+        assert_eq!(decoded("application/json; charset=utf-8", &value.to_string()), Ok(Some(value.clone())));
+        assert_eq!(decoded("Application/YAML", &value.to_string()), Ok(Some(value.clone())));
+        let yaml = "kind: ConfigMap\ndata: {a: '1'}\nn: [1, -2, 0.5, true, null]\n";
+        assert_eq!(decoded("application/yaml", yaml), Ok(Some(value.clone())));
+        assert_eq!(decoded("application/apply-patch+yaml", yaml), Ok(Some(value.clone())));
+        assert_eq!(decode(None, b"{}", &Protobuf::load().unwrap()), Ok(Some(json!({}))));
+        assert_eq!(decoded("text/html", ""), Ok(None));
+        let (bytes, content_type) = rewritten(Some("application/yaml"), yaml.as_bytes(), &value).unwrap();
+        assert_eq!((from_json(&bytes).unwrap(), content_type), (value.clone(), "application/json"));
+        assert_eq!(rewritten(Some("application/apply-patch+yaml"), b"{}", &json!({})), None);
+        assert_eq!(rewritten(None, b"{}", &json!({})), None);
+    }
+
+    #[test]
+    fn c09_ambiguous_and_unreadable_bodies_are_refused() {
+        for text in [
+            "{\"a\":1,\"a\":2}",
+            "{\"x\":{\"a\":1,\"\\u0061\":2}}",
+            "{} {}",
+            "{",
+            "nul",
+            "\u{feff}{}",
+            "{\"a\":\"\\ud800\"}",
+        ] {
+            assert!(matches!(decoded("application/json", text), Err(WireError::Body(_))), "{text}");
+        }
+        assert!(decode(None, b"{\"a\":\"\xff\"}", &Protobuf::load().unwrap()).is_err());
+        for text in ["a: 1\n---\nb: 2\n", "a: 1\na: 2\n", "a: .nan\n", "a: [", "*x", "a: !!binary aGk=\n? [b]\n: c\n"] {
+            assert!(
+                matches!(decoded("application/yaml", text), Err(WireError::Body(_))),
+                "{text}: {:?}",
+                decoded("application/yaml", text)
+            );
+        }
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(decoded("application/json", &nested(BODY_DEPTH_MAX)).is_ok());
+        assert!(decoded("application/json", &nested(BODY_DEPTH_MAX + 1)).is_err());
+        assert!(decoded("application/yaml", &nested(BODY_DEPTH_MAX)).is_ok());
+        assert!(decoded("application/yaml", &format!("a: {}", nested(YAML_DEPTH_MAX - 1))).is_ok());
+        for depth in [YAML_DEPTH_MAX, 1_000, 100_000] {
+            assert!(decoded("application/yaml", &format!("a: {}", nested(depth))).is_err());
+        }
+        assert!(decoded("application/yaml", &"- ".repeat(1_000)).is_err());
+    }
+
+    #[test]
+    fn c09_anchors_are_bounded() {
+        assert_eq!(
+            decoded("application/yaml", "a: &x {b: 1}\nc: *x\n"),
+            Ok(Some(json!({"a": {"b": 1}, "c": {"b": 1}})))
+        );
+        let mut bomb = String::from("a0: &a0 [x]\n");
+        for level in 1..9 {
+            let alias = format!("*a{}", level - 1);
+            bomb += &format!("a{level}: &a{level} [{}]\n", vec![alias; 9].join(", "));
+        }
+        assert!(decoded("application/yaml", &bomb).is_err());
+    }
+
+    #[test]
+    fn other_content_types_are_415() {
+        for content_type in
+            ["application/cbor", "application/apply-patch+cbor", "text/plain", "", "application/x-www-form-urlencoded"]
+        {
+            assert_eq!(decoded(content_type, "x").unwrap_err().status().code(), 415, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn an_error_never_quotes_the_body() {
+        for (content_type, text) in [
+            ("application/json", "{\"hunter2\":1,\"hunter2\":2}"),
+            ("application/json", "{\"password\":hunter2}"),
+            ("application/yaml", "hunter2: 1\nhunter2: 2\n"),
+            ("application/yaml", "password: 'hunter2\n"),
+        ] {
+            let message = decoded(content_type, text).unwrap_err().to_string();
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Every way in which a request cannot be understood, and the one mapping from each to its `Status`.
+
+use crate::status::{Reason, Status};
+
+/// Why a request (or an answer) is refused. The message names the rule that was broken and the next step.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// The request target exceeds [`lockgate_core::limit::REQUEST_TARGET_BYTES_MAX`].
+    #[error("the request target has {bytes} bytes, the limit is {limit}", limit = lockgate_core::limit::REQUEST_TARGET_BYTES_MAX)]
+    TargetTooLong {
+        /// The target's length.
+        bytes: usize,
+    },
+    /// The path or query is not canonical.
+    #[error("the request target is not canonical: {0}")]
+    Target(&'static str),
+    /// The path does not begin with `/clusters/<name>`.
+    #[error(
+        "no cluster is named in the path: this gateway serves each cluster below /clusters/<name>/; \
+         set the kubeconfig's server to https://<gateway>/clusters/<name>"
+    )]
+    NoCluster,
+    /// A single-valued query parameter was given with different values.
+    #[error("the query parameter {name:?} is given more than once with different values")]
+    ConflictingParameter {
+        /// The parameter.
+        name: String,
+    },
+    /// A query parameter or a field of `DeleteOptions` has a value that has no meaning.
+    #[error("{name}: {reason}")]
+    Option {
+        /// The parameter or field.
+        name: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The method has no meaning for this kind of path.
+    #[error("the method {method} is not known for this path")]
+    Method {
+        /// The method, as sent.
+        method: String,
+    },
+    /// The path has the shape of no request that the API server serves.
+    #[error("the path is no Kubernetes request: {0}")]
+    Path(&'static str),
+    /// The subresource is not one that Lockgate knows.
+    #[error("the subresource {resource}/{subresource} of group {group:?} is not known to this gateway and is refused")]
+    Subresource {
+        /// The API group.
+        group: String,
+        /// The resource.
+        resource: String,
+        /// The subresource.
+        subresource: String,
+    },
+    /// The body exceeds its limit.
+    #[error("the request body exceeds {limit_bytes} bytes")]
+    BodyTooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// The body's content type cannot be read here.
+    #[error(
+        "the content type {content_type:?} cannot be read by this gateway; send JSON, YAML or Kubernetes protobuf, \
+         for PATCH a JSON, merge, strategic merge or apply patch"
+    )]
+    ContentType {
+        /// The content type, as sent.
+        content_type: String,
+    },
+    /// The body cannot be decoded.
+    #[error("the request body cannot be decoded: {0}")]
+    Body(String),
+    /// Nothing that the client accepts can be given.
+    #[error("none of the accepted content types can be given; accept application/json")]
+    NotAcceptable,
+    /// The API server answered in a form that was not asked for.
+    #[error(
+        "the API server answered with content type {content_type:?}, which was not asked for; the answer is withheld"
+    )]
+    Answer {
+        /// The answer's content type; empty when it had none.
+        content_type: String,
+    },
+}
+
+impl WireError {
+    /// The answer to the client.
+    pub fn status(&self) -> Status {
+        let (code, reason) = match self {
+            Self::TargetTooLong { .. } => (414, Reason::RequestUriTooLong),
+            Self::Target(_)
+            | Self::ConflictingParameter { .. }
+            | Self::Option { .. }
+            | Self::Path(_)
+            | Self::Subresource { .. }
+            | Self::Body(_) => (400, Reason::BadRequest),
+            Self::NoCluster => (404, Reason::NotFound),
+            Self::Method { .. } => (405, Reason::MethodNotAllowed),
+            Self::BodyTooLarge { .. } => (413, Reason::RequestEntityTooLarge),
+            Self::ContentType { .. } => (415, Reason::UnsupportedMediaType),
+            Self::NotAcceptable => (406, Reason::NotAcceptable),
+            Self::Answer { .. } => (502, Reason::BadGateway),
+        };
+        Status::failure(code, reason, self.to_string())
+    }
+}

@@ -1,0 +1,177 @@
+//! Our own answers on the data path: Kubernetes `Status` objects (`meta/v1`), which every client knows how to show.
+//!
+//! Owns the object's shape, the reasons and ([`refusal`]) the wording. Refuses to know when to send which.
+
+pub mod refusal;
+
+use lockgate_core::AuditId;
+use serde_json::{Value, json};
+
+/// Longest message, in bytes: kubectl prints all of it, and agents read all of it.
+pub const MESSAGE_BYTES_MAX: usize = 700;
+
+/// The machine-readable reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The request could not be understood.
+    BadRequest,
+    /// No or no valid credential.
+    Unauthorized,
+    /// The policy does not allow it.
+    Forbidden,
+    /// A human must agree first.
+    ApprovalRequired,
+    /// A human said no.
+    ApprovalDenied,
+    /// Nobody decided, or the grant was not used, in time.
+    ApprovalExpired,
+    /// The approved request was sent once and its outcome is unknown.
+    ApprovalIndeterminate,
+    /// The cluster or path does not exist.
+    NotFound,
+    /// The method has no meaning here.
+    MethodNotAllowed,
+    /// Nothing acceptable can be given.
+    NotAcceptable,
+    /// The target changed since it was reviewed.
+    Conflict,
+    /// The body is too large.
+    RequestEntityTooLarge,
+    /// The request target is too long.
+    RequestUriTooLong,
+    /// The body's media type cannot be read.
+    UnsupportedMediaType,
+    /// Too many requests.
+    TooManyRequests,
+    /// Our fault.
+    InternalError,
+    /// The API server's answer cannot be used.
+    BadGateway,
+    /// Not now.
+    ServiceUnavailable,
+    /// The API server took too long.
+    Timeout,
+}
+
+impl Reason {
+    /// The word in `reason`. Kubernetes' own words where it has one, so that client-go classifies the error rightly.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "BadRequest",
+            Self::Unauthorized => "Unauthorized",
+            Self::Forbidden => "Forbidden",
+            Self::ApprovalRequired => "ApprovalRequired",
+            Self::ApprovalDenied => "ApprovalDenied",
+            Self::ApprovalExpired => "ApprovalExpired",
+            Self::ApprovalIndeterminate => "ApprovalIndeterminate",
+            Self::NotFound => "NotFound",
+            Self::MethodNotAllowed => "MethodNotAllowed",
+            Self::NotAcceptable => "NotAcceptable",
+            Self::Conflict => "Conflict",
+            Self::RequestEntityTooLarge => "RequestEntityTooLarge",
+            Self::RequestUriTooLong => "RequestURITooLong",
+            Self::UnsupportedMediaType => "UnsupportedMediaType",
+            Self::TooManyRequests => "TooManyRequests",
+            Self::InternalError => "InternalError",
+            Self::BadGateway => "BadGateway",
+            Self::ServiceUnavailable => "ServiceUnavailable",
+            Self::Timeout => "Timeout",
+        }
+    }
+}
+
+/// A failure, as the client sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    code: u16,
+    reason: Reason,
+    message: String,
+    causes: Vec<(&'static str, String)>,
+    retry_after_seconds: Option<u32>,
+}
+
+impl Status {
+    /// A failure with its HTTP code, reason and message. Control characters but line breaks are dropped: terminals print it.
+    pub fn failure(code: u16, reason: Reason, message: impl Into<String>) -> Self {
+        let message: String = message.into();
+        let message =
+            message.chars().filter(|character| *character == '\n' || !is_unsafe_in_terminal(*character)).collect();
+        Self { code, reason, message, causes: Vec::new(), retry_after_seconds: None }
+    }
+
+    /// Names the call, so that a person can find its record.
+    #[must_use]
+    pub fn with_audit_id(self, id: AuditId) -> Self {
+        self.with_cause("AuditID", id.to_string())
+    }
+
+    /// Adds a cause: machine-readable details that kubectl does not print.
+    #[must_use]
+    pub fn with_cause(mut self, reason: &'static str, message: String) -> Self {
+        self.causes.push((reason, message));
+        self
+    }
+
+    /// Tells the client when to try again; send `Retry-After` with the same number.
+    #[must_use]
+    pub const fn with_retry_after_seconds(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// The HTTP status code.
+    pub const fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// The reason.
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The text that kubectl prints.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Seconds for `Retry-After`, if the client should try again.
+    pub const fn retry_after_seconds(&self) -> Option<u32> {
+        self.retry_after_seconds
+    }
+
+    /// The body to send as `application/json`.
+    pub fn to_json(&self) -> Vec<u8> {
+        self.to_value().to_string().into_bytes()
+    }
+
+    /// The object.
+    pub fn to_value(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason.as_str(),
+            "code": self.code,
+        });
+        let mut details = serde_json::Map::new();
+        if !self.causes.is_empty() {
+            let cause = |(reason, message): &(&str, String)| json!({"reason": reason, "message": message});
+            details.insert("causes".into(), self.causes.iter().map(cause).collect());
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            details.insert("retryAfterSeconds".into(), seconds.into());
+        }
+        if let (Some(object), false) = (status.as_object_mut(), details.is_empty()) {
+            object.insert("details".into(), details.into());
+        }
+        status
+    }
+}
+
+/// Control characters, and the formatting characters that can reorder or hide what a reader sees.
+pub(crate) fn is_unsafe_in_terminal(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
