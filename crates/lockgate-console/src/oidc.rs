@@ -33,7 +33,7 @@ pub enum OidcError {
     #[error("{url} gave {status} and no usable answer: {reason}")]
     Answer {
         /// Which endpoint.
-        url: Url,
+        url: Box<Url>,
         /// Its HTTP status.
         status: StatusCode,
         /// What is wrong with it.
@@ -43,7 +43,7 @@ pub enum OidcError {
     #[error("{asked} says it is issuer {named:?}; the configuration must name the issuer exactly")]
     OtherIssuer {
         /// The issuer as configured.
-        asked: Url,
+        asked: Box<Url>,
         /// The issuer as the document names it.
         named: String,
     },
@@ -208,7 +208,7 @@ impl Oidc {
         let request = Request::get(url.as_str()).header(header::ACCEPT, "application/json").body(Full::default());
         let provider: Provider = ask(&outbound, &url, request).await?;
         if provider.issuer.trim_end_matches('/') != issuer.as_str().trim_end_matches('/') {
-            return Err(OidcError::OtherIssuer { asked: issuer.clone(), named: provider.issuer });
+            return Err(OidcError::OtherIssuer { asked: Box::new(issuer.clone()), named: provider.issuer });
         }
         Ok(Self { outbound, provider, client })
     }
@@ -322,12 +322,15 @@ async fn ask<T: DeserializeOwned>(
     let request = request.map_err(|_| OidcError::Request("the endpoint's URL cannot be a request's target"))?;
     let (status, body) = outbound.whole(request, Duration::from_secs(ANSWER_SECONDS_MAX), ANSWER_BYTES_MAX).await?;
     if status.is_success() {
-        return serde_json::from_slice(&body)
-            .map_err(|error| OidcError::Answer { url: url.clone(), status, reason: error.to_string() });
+        return serde_json::from_slice(&body).map_err(|error| OidcError::Answer {
+            url: Box::new(url.clone()),
+            status,
+            reason: error.to_string(),
+        });
     }
     match serde_json::from_slice::<Refusal>(&body) {
         Ok(refusal) => Err(OidcError::Refused { error: refusal.error, description: refusal.error_description }),
-        Err(_) => Err(OidcError::Answer { url: url.clone(), status, reason: "no error code".to_owned() }),
+        Err(_) => Err(OidcError::Answer { url: Box::new(url.clone()), status, reason: "no error code".to_owned() }),
     }
 }
 

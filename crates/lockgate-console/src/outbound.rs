@@ -37,21 +37,21 @@ pub enum OutboundError {
     Tls(#[source] rustls::Error),
     /// Plain HTTP to another machine.
     #[error("{0} is plain http: use https (http is accepted for this machine only)")]
-    PlainHttp(Uri),
+    PlainHttp(Box<Uri>),
     /// No answer: not reachable, or TLS failed.
     #[error("cannot reach {uri}")]
     Unreachable {
         /// Where.
-        uri: Uri,
+        uri: Box<Uri>,
         /// Why.
         #[source]
-        source: hyper_util::client::legacy::Error,
+        source: Box<hyper_util::client::legacy::Error>,
     },
     /// No answer in time.
     #[error("{uri} did not answer within {seconds} s")]
     Slow {
         /// Where.
-        uri: Uri,
+        uri: Box<Uri>,
         /// How long.
         seconds: u64,
     },
@@ -121,13 +121,13 @@ impl Outbound {
         request: Request<Full<Bytes>>,
         wait: Duration,
     ) -> Result<Response<Incoming>, OutboundError> {
-        let uri = request.uri().clone();
+        let uri = Box::new(request.uri().clone());
         if uri.scheme_str() != Some("https") && !is_this_machine(uri.host()) {
             return Err(OutboundError::PlainHttp(uri));
         }
         match tokio::time::timeout(wait, self.client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(source)) => Err(OutboundError::Unreachable { uri, source }),
+            Ok(Err(source)) => Err(OutboundError::Unreachable { uri, source: Box::new(source) }),
             Err(_) => Err(OutboundError::Slow { uri, seconds: wait.as_secs() }),
         }
     }
@@ -142,7 +142,7 @@ impl Outbound {
         wait: Duration,
         bytes_max: usize,
     ) -> Result<(StatusCode, Bytes), OutboundError> {
-        let uri = request.uri().clone();
+        let uri = Box::new(request.uri().clone());
         let response = self.send(request, wait).await?;
         let status = response.status();
         let body = tokio::time::timeout(wait, Limited::new(response.into_body(), bytes_max).collect())

@@ -23,6 +23,7 @@ struct Lockgate {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one per process")]
 enum Command {
     /// Run the gateway and the console
     Serve {
