@@ -203,7 +203,7 @@ pub(crate) fn read_bounded(file: &Path, bytes_max: u64) -> Result<Vec<u8>, Strin
     Ok(bytes)
 }
 
-fn system_roots() -> Result<RootCertStore, String> {
+pub(crate) fn system_roots() -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     let (_added, _ignored) = store.add_parsable_certificates(found.certs);
