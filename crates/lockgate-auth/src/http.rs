@@ -110,9 +110,9 @@ impl HttpClient {
     pub(crate) async fn json<T: DeserializeOwned>(&self, url: &Url) -> Result<T, HttpError> {
         let answer = self.send(url, Method::GET, None, Bytes::new()).await?;
         if answer.status != StatusCode::OK {
-            return Err(HttpError::Status { url: shown(url), status: answer.status });
+            return Err(status(url, answer.status));
         }
-        serde_json::from_slice(answer.body.expose()).map_err(|_| HttpError::Json { url: shown(url) })
+        serde_json::from_slice(answer.body.expose()).map_err(|_| not_json(url))
     }
 
     /// POST of a form; any status. `basic` is the client's own credential, already encoded.
@@ -154,6 +154,14 @@ impl HttpClient {
             .await
             .unwrap_or_else(|_| Err(HttpError::Slow { url: shown(url) }))
     }
+}
+
+pub(crate) fn status(url: &Url, status: StatusCode) -> HttpError {
+    HttpError::Status { url: shown(url), status }
+}
+
+pub(crate) fn not_json(url: &Url) -> HttpError {
+    HttpError::Json { url: shown(url) }
 }
 
 /// A URL for messages: query and fragment may hold secrets.
