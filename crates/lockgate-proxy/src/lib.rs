@@ -1,1 +1,18 @@
-//! The data path: listeners, pipeline, upstreams, sessions.
+//! The data path: listeners, the pipeline, upstreams, interactive sessions.
+//!
+//! Owns every byte between an agent and a cluster. Refuses to know: SQL, the policy's language, Kubernetes' formats
+//! (it asks `lockgate-wire`), who may approve (it asks `lockgate-store`). Start at [`pipeline`], which is the life of
+//! a request on one page; [`listener`] feeds it, [`upstream`] and [`session`](crate) are where it leads.
+
+mod answer;
+pub mod gateway;
+pub mod listener;
+pub mod metrics;
+pub mod pipeline;
+mod session;
+pub mod upstream;
+
+pub use answer::{AnswerBody, AnswerError};
+pub use gateway::{Gateway, Limits};
+pub use listener::ListenerLimits;
+pub use upstream::{Upstream, UpstreamLimits};

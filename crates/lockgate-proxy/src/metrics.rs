@@ -1,0 +1,104 @@
+//! Counters and gauges, in Prometheus' text form at `/metrics`.
+
+use std::sync::atomic::AtomicI64;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+type Code = [(&'static str, String); 1];
+
+/// The data path's metrics.
+pub struct Metrics {
+    registry: Registry,
+    answers: Family<Code, Counter>,
+    refusals: Family<Code, Counter>,
+    held: Counter,
+    unrecorded: Counter,
+    sessions: Gauge<i64, AtomicI64>,
+    connections: Gauge<i64, AtomicI64>,
+    policy_errors: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("lockgate");
+        let metrics = Self {
+            answers: Family::default(),
+            refusals: Family::default(),
+            held: Counter::default(),
+            unrecorded: Counter::default(),
+            sessions: Gauge::default(),
+            connections: Gauge::default(),
+            policy_errors: Counter::default(),
+            registry: Registry::default(),
+        };
+        registry.register("answers", "Answers of clusters, by status class", metrics.answers.clone());
+        registry.register("refusals", "Requests that Lockgate refused, by reason", metrics.refusals.clone());
+        registry.register("held", "Requests held for approval", metrics.held.clone());
+        registry.register("unrecorded", "Events that could not be made durable", metrics.unrecorded.clone());
+        registry.register("sessions", "Live interactive sessions", metrics.sessions.clone());
+        registry.register("connections", "Open client connections", metrics.connections.clone());
+        registry.register("policy_errors", "Policy files that could not be loaded", metrics.policy_errors.clone());
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// An answer's head left, with this status.
+    pub fn answered(&self, status: u16) {
+        self.answers.get_or_create(&[("class", format!("{}xx", status / 100))]).inc();
+    }
+
+    /// A refusal left.
+    pub fn refused(&self, reason: &str) {
+        self.refusals.get_or_create(&[("reason", reason.to_owned())]).inc();
+    }
+
+    /// A request is held.
+    pub fn held(&self) {
+        self.held.inc();
+    }
+
+    /// Something could not be made durable.
+    pub fn unrecorded(&self) {
+        self.unrecorded.inc();
+    }
+
+    /// A session began.
+    pub fn session_opened(&self) {
+        self.sessions.inc();
+    }
+
+    /// A session ended.
+    pub fn session_closed(&self) {
+        self.sessions.dec();
+    }
+
+    /// A client connected.
+    pub fn connection_opened(&self) {
+        self.connections.inc();
+    }
+
+    /// A client's connection ended.
+    pub fn connection_closed(&self) {
+        self.connections.dec();
+    }
+
+    /// A policy file could not be loaded; the old one stays.
+    pub fn policy_error(&self) {
+        self.policy_errors.inc();
+    }
+
+    /// The text form.
+    ///
+    /// # Errors
+    /// Only if formatting fails.
+    pub fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

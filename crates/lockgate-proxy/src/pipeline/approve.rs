@@ -1,0 +1,294 @@
+//! Does a human agree? Allowed requests pass; denied ones end; the rest is held, or answered with its ticket.
+//! See `approvals.md` in the documentation for the semantics.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::header::{self, HeaderMap, HeaderValue};
+use lockgate_core::limit::REASON_BYTES_MAX;
+use lockgate_core::{Approval, ApprovalState, Decision, Effect, Options, Stream, Subject, Terms, Verb};
+use lockgate_store::{CanonicalRequest, Grant, Hold, NewApproval, RequestBody, Topic, admit};
+use lockgate_wire::options::DELETE_PARAMETERS;
+use lockgate_wire::{RequestInfo, body, fingerprint};
+
+use super::classify::hex;
+use super::preview::{self, Live};
+use super::{Decided, Permitted, Refusal, Stop, Transport, Understood, Way, decide};
+use crate::gateway::Gateway;
+use crate::upstream::Flow;
+use crate::upstream::headers::{self, Identity};
+
+pub(super) async fn approve(gateway: &Gateway, decided: Decided) -> Result<Permitted, Stop> {
+    let Decided { mut understood, decision } = decided;
+    let grant = match decision.effect {
+        Effect::Deny => {
+            let refusal = denied(&understood, decision);
+            return Err(Stop::refuse(understood.log, refusal));
+        }
+        Effect::Allow => None,
+        Effect::Ask => match ask(gateway, &mut understood, &decision).await {
+            Ok(grant) => Some(grant),
+            Err(refusal) => return Err(Stop::refuse(understood.log, refusal)),
+        },
+    };
+    permit(understood, decision, grant)
+}
+
+/// Finds or opens the ticket, waits for its human where that may help, and consumes the grant.
+async fn ask(gateway: &Gateway, understood: &mut Understood, decision: &Decision) -> Result<Grant, Refusal> {
+    let fingerprint = fingerprint_of(understood);
+    let live = preview::target(gateway, understood).await?;
+    let cluster = understood.upstream.cluster().name.clone();
+    let known = gateway.store.usable(&understood.caller.subject, &cluster, &fingerprint).await?;
+    let ticket = match known {
+        Some(ticket) if ticket.target_uid != live.uid => {
+            // Deleted and made again (or made since): what was reviewed is not what stands there now.
+            gateway.store.cancel(ticket.id, &understood.caller.subject).await?;
+            None
+        }
+        known => known,
+    };
+    let ticket = match ticket {
+        Some(ticket) if ticket.state == ApprovalState::Denied => return Err(Refusal::DeniedByHuman(Box::new(ticket))),
+        Some(ticket) if ticket.state == ApprovalState::Pending => return Err(Refusal::Pending(Box::new(ticket))),
+        Some(ticket) => ticket,
+        None => hold(gateway, understood, decision, &fingerprint, live).await?,
+    };
+    if matches!(understood.transport, Transport::Spdy) {
+        return Err(Refusal::WebSocketRequired(ticket.summary));
+    }
+    let (subject, audit_id) = (&understood.caller.subject, understood.log.audit_id());
+    match gateway.store.consume(ticket.id, subject, &fingerprint, audit_id).await? {
+        Some(grant) => Ok(grant),
+        None => {
+            let now = gateway.store.approval(ticket.id).await?.unwrap_or(ticket);
+            Err(Refusal::NotUsable(Box::new(now)))
+        }
+    }
+}
+
+fn fingerprint_of(understood: &Understood) -> String {
+    let input = fingerprint::fingerprint_input(
+        &understood.caller.subject,
+        understood.upstream.cluster().name.as_str(),
+        &understood.info,
+        &understood.options,
+        understood.object.as_ref(),
+    );
+    hex(digest(&SHA256, &input).as_ref())
+}
+
+/// Opens a ticket and waits; answers with the approved ticket, or with why not.
+async fn hold(
+    gateway: &Gateway,
+    understood: &mut Understood,
+    decision: &Decision,
+    fingerprint: &str,
+    live: Live,
+) -> Result<Approval, Refusal> {
+    let new = new_approval(understood, decision, fingerprint, live);
+    let ticket = match gateway.store.hold(new).await? {
+        Hold::Joined(ticket) => return Err(Refusal::Pending(Box::new(ticket))),
+        Hold::New(ticket) => ticket,
+    };
+    gateway.metrics.held();
+    understood.log.held(ticket.id).await?;
+    if matches!(understood.transport, Transport::Spdy) {
+        return Err(Refusal::Pending(Box::new(ticket)));
+    }
+    let ticket = wait(gateway, understood, ticket).await?;
+    recheck(gateway, understood, decision, &ticket).await?;
+    Ok(ticket)
+}
+
+/// Waits for the human's word: notify plus poll, at most the configured hold.
+async fn wait(gateway: &Gateway, understood: &Understood, ticket: Approval) -> Result<Approval, Refusal> {
+    let mut changes = gateway.store.changes(Topic::Approvals);
+    let deadline = tokio::time::Instant::now() + gateway.limits.hold;
+    loop {
+        let Some(now) = gateway.store.approval(ticket.id).await? else {
+            return Err(Refusal::NotUsable(Box::new(ticket)));
+        };
+        match now.state {
+            ApprovalState::Approved => return Ok(now),
+            ApprovalState::Denied => return Err(Refusal::DeniedByHuman(Box::new(now))),
+            ApprovalState::Pending => {}
+            ApprovalState::Expired
+            | ApprovalState::Cancelled
+            | ApprovalState::Consumed
+            | ApprovalState::Indeterminate => return Err(Refusal::NotUsable(Box::new(now))),
+        }
+        let poll = deadline.min(tokio::time::Instant::now() + gateway.limits.hold_poll);
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { tokio::time::sleep_until(poll).await },
+            () = tokio::time::sleep_until(poll) => {}
+            () = understood.gone.cancelled() => return Err(Refusal::ClientGone),
+            () = gateway.draining.cancelled() => return Err(Refusal::Pending(Box::new(now))),
+        }
+        if tokio::time::Instant::now() >= deadline {
+            // One last look: a word spoken in the last instant counts.
+            let last = gateway.store.approval(ticket.id).await?;
+            return match last {
+                Some(last) if last.state == ApprovalState::Approved => Ok(last),
+                Some(last) if last.state == ApprovalState::Denied => Err(Refusal::DeniedByHuman(Box::new(last))),
+                _ => Err(Refusal::Pending(Box::new(ticket))),
+            };
+        }
+    }
+}
+
+/// Everything that can change during a hold is checked again (invariant 12).
+async fn recheck(
+    gateway: &Gateway,
+    understood: &Understood,
+    before: &Decision,
+    ticket: &Approval,
+) -> Result<(), Refusal> {
+    if understood.caller.expires_at <= gateway.clock().now() {
+        return Err(Refusal::TokenExpiredMeanwhile);
+    }
+    let now = decide::decision(gateway, understood);
+    let same = now.effect != Effect::Deny && (now.rule == before.rule || now.effect == Effect::Allow);
+    if !same {
+        return Err(denied(understood, now));
+    }
+    if preview::target(gateway, understood).await?.uid != ticket.target_uid {
+        return Err(Refusal::TargetChanged(Box::new(ticket.clone())));
+    }
+    Ok(())
+}
+
+fn denied(understood: &Understood, decision: Decision) -> Refusal {
+    let summary = super::summary::in_words(&understood.action, &understood.options);
+    Refusal::Denied(Box::new(decision), summary, understood.upstream.cluster().name.clone())
+}
+
+fn new_approval(understood: &Understood, decision: &Decision, fingerprint: &str, live: Live) -> NewApproval {
+    let mut payload = understood.object.clone();
+    if let Some(payload) = &mut payload {
+        lockgate_wire::payload::mask_request_payload(&understood.info, payload);
+    }
+    let terms = decision.terms.clone().unwrap_or(Terms {
+        approver_groups: Vec::new(),
+        count: 1,
+        four_eyes: true,
+        ttl_seconds: 600,
+    });
+    let outgoing = outgoing(understood, live.uid.as_deref());
+    NewApproval {
+        subject: understood.caller.subject.clone(),
+        cluster: understood.upstream.cluster().name.clone(),
+        action: understood.action.clone(),
+        options: understood.options.clone(),
+        summary: super::summary::in_words(&understood.action, &understood.options),
+        reason: stated_reason(&understood.headers),
+        fingerprint: fingerprint.to_owned(),
+        rule: decision.rule.clone(),
+        terms,
+        policy_revision: decision.policy_revision.clone(),
+        body: outgoing.body.into_bytes(),
+        content_type: outgoing.content_type.and_then(|value| value.to_str().ok().map(str::to_owned)),
+        target_uid: live.uid,
+        payload,
+        audit_id: understood.log.audit_id(),
+    }
+}
+
+/// Why, in the agent's own words, from clients that can send headers.
+fn stated_reason(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("lockgate-reason")?.to_str().ok()?;
+    (!text.is_empty() && text.len() <= REASON_BYTES_MAX).then(|| text.to_owned())
+}
+
+/// What goes upstream besides headers.
+struct Outgoing {
+    target: String,
+    body: RequestBody,
+    content_type: Option<HeaderValue>,
+}
+
+/// The exact bytes: what the reviewer agreed to, sealed with the ticket, and what is sent. A DELETE is pinned to the
+/// reviewed object's UID; its body then carries every option, since the API server ignores the query beside a body.
+fn outgoing(understood: &Understood, uid: Option<&str>) -> Outgoing {
+    let sent = understood.headers.get(header::CONTENT_TYPE).cloned();
+    match uid {
+        Some(uid) if understood.info.verb == Verb::Delete => Outgoing {
+            target: understood.target.path_and_query_without(&DELETE_PARAMETERS),
+            body: RequestBody::whole(body::pin_delete(&understood.options, understood.object.as_ref(), uid).into()),
+            content_type: Some(HeaderValue::from_static("application/json")),
+        },
+        _ => {
+            let bytes = understood.body.bytes();
+            let text = sent.as_ref().and_then(|value| value.to_str().ok());
+            let rewritten = understood.object.as_ref().and_then(|object| body::rewritten(text, bytes, object));
+            let target = understood.target.path_and_query();
+            match rewritten {
+                Some((json, content_type)) => Outgoing {
+                    target,
+                    body: RequestBody::whole(json.into()),
+                    content_type: Some(HeaderValue::from_static(content_type)),
+                },
+                None => Outgoing { target, body: RequestBody::whole(bytes.clone()), content_type: sent },
+            }
+        }
+    }
+}
+
+/// Builds the request that goes upstream, and the proof that it may.
+fn permit(understood: Understood, decision: Decision, grant: Option<Grant>) -> Result<Permitted, Stop> {
+    let outgoing = outgoing(&understood, grant.as_ref().and_then(|grant| grant.approval().target_uid.as_deref()));
+    let permit = match admit(&decision, grant) {
+        Ok(permit) => permit,
+        Err(_) => {
+            let refusal = denied(&understood, decision);
+            return Err(Stop::refuse(understood.log, refusal));
+        }
+    };
+    let mut headers = headers::clean_request(&understood.headers);
+    if let Some(content_type) = outgoing.content_type {
+        headers.insert(header::CONTENT_TYPE, content_type);
+    }
+    if let Err(error) = super::mask::narrow_accept(&understood.info, &mut headers) {
+        return Err(Stop::refuse(understood.log, Refusal::NotUnderstood(error)));
+    }
+    let Understood { log, caller, upstream, info, action, options, method, transport, .. } = understood;
+    let handshake = match transport {
+        Transport::Plain => None,
+        Transport::WebSocket(handshake) => Some(handshake),
+        Transport::Spdy => {
+            let summary = super::summary::in_words(&action, &options);
+            return Err(Stop::refuse(log, Refusal::WebSocketRequired(summary)));
+        }
+    };
+    let way = Way {
+        flow: flow(&info, &options),
+        info,
+        mask: decision.obligations.mask,
+        identity: identity(&caller.subject),
+        user: caller.subject.name(),
+        upstream,
+        caller,
+        action,
+        options,
+        handshake,
+    };
+    let request = CanonicalRequest { method, target: outgoing.target, headers, body: outgoing.body };
+    Ok(Permitted { log, permit, request, way })
+}
+
+/// Reads without an end, or without a limit on their size, get a connection of their own.
+fn flow(info: &RequestInfo, options: &Options) -> Flow {
+    match info.stream {
+        Stream::None if info.verb == Verb::List && options.limit.is_none_or(|limit| limit == 0) => Flow::Unbounded,
+        Stream::None if info.subresource.as_deref() == Some("log") => Flow::Unbounded,
+        Stream::None => Flow::Bounded,
+        Stream::Watch | Stream::Logs | Stream::Exec | Stream::Attach | Stream::Portforward | Stream::Proxy => {
+            Flow::Unbounded
+        }
+    }
+}
+
+/// How the cluster is told who is calling: low-cardinality extras only (each is authorised on every request).
+pub(super) fn identity(subject: &Subject) -> Identity {
+    let groups = subject.groups.iter().map(|group| format!("lockgate:{group}")).collect();
+    let owner = subject.owner.iter().map(|owner| ("lockgate.dev/owner".to_owned(), owner.clone()));
+    Identity { groups, extras: owner.collect() }
+}
