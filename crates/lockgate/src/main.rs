@@ -4,6 +4,7 @@
 //! ([`cli`]) and never opens the store.
 
 mod cli;
+mod config;
 mod serve;
 
 use std::io::Write;

@@ -1,23 +1,181 @@
-//! The composition root: configuration in, a running gateway and console out.
+//! The composition root: configuration in, a running gateway and console out. Nothing is decided here.
 
+mod drain;
+mod operations;
+mod policy;
+mod tls;
+
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use arc_swap::ArcSwap;
+use lockgate_auth::{Cluster, Issuers};
+use lockgate_proxy::gateway::{Gateway, Limits};
+use lockgate_proxy::listener::{self, ListenerLimits};
+use lockgate_proxy::metrics::Metrics;
+use lockgate_proxy::{Upstream, UpstreamLimits};
+use lockgate_store::{Store, SystemClock};
+use lockgate_wire::protobuf::Protobuf;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, Loaded};
 
 /// Runs until a signal ends it.
 ///
 /// # Errors
 /// When the configuration is not valid or a part cannot start.
-#[expect(clippy::unused_async, reason = "awaits the listeners once they are composed here")]
-pub(crate) async fn run(config: &Path) -> anyhow::Result<()> {
-    bail!("{}: serve is not composed yet", config.display())
+pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
+    log_to_stderr()?;
+    let loaded = Loaded::read(path)?;
+    let config = &loaded.config;
+    let server_tls = tls::server(&loaded)?;
+    let (policy_text, policy) = policy::read(&loaded)?;
+    let issuers = Arc::new(Issuers::new(config.issuers.clone())?);
+    let clock = Arc::new(SystemClock);
+    let directory = loaded.path(&config.store.directory);
+    let store = Store::open_directory(&directory, clock, replica(config))
+        .await
+        .with_context(|| format!("store: {}", directory.display()))?;
+    store.insert_policy(&policy_text, policy.revision(), "configuration").await.context("store the policy")?;
+
+    let gateway = Arc::new(compose(&loaded, issuers.clone(), store.clone(), policy)?);
+    let listening = Listening::bind(config).await?;
+    // Started after everything that can be refused: from here on the gateway runs.
+    let stop = CancellationToken::new();
+    let side = TaskTracker::new();
+    side.spawn(upkeep(store.clone(), stop.clone()));
+    side.spawn(policy::follow_store(Arc::clone(&gateway), stop.clone()));
+    side.spawn(policy::follow_file(policy::source(&loaded), Arc::clone(&gateway), stop.clone()));
+    side.spawn(operations::serve(listening.operations, Arc::clone(&gateway), stop.clone()));
+    let limits = ListenerLimits {
+        connections_max: config.limits.connections.unwrap_or(ListenerLimits::default().connections_max),
+        ..ListenerLimits::default()
+    };
+    let acceptor = TlsAcceptor::from(tls::with_http2(&server_tls));
+    gateway.tasks.spawn(listener::serve(Arc::clone(&gateway), listening.gateway, acceptor, limits));
+    tracing::info!(gateway = %config.listen.gateway, console = %config.listen.console, "serving");
+
+    drain::until_signal().await?;
+    drain::drain(&gateway, config.limits.drain).await;
+    stop.cancel();
+    side.close();
+    side.wait().await;
+    store.shutdown().await.context("close the store")
 }
 
-/// Validates a configuration and its policy.
+/// Validates a configuration and its policy, without listening or writing.
 ///
 /// # Errors
 /// The first thing that is wrong, with its line and the fix.
-#[expect(clippy::unused_async, reason = "awaits discovery once it is composed here")]
-pub(crate) async fn check(config: &Path) -> anyhow::Result<()> {
-    bail!("{}: check is not composed yet", config.display())
+pub(crate) async fn check(path: &Path) -> anyhow::Result<()> {
+    let loaded = Loaded::read(path)?;
+    tls::server(&loaded)?;
+    let (_, policy) = policy::read(&loaded)?;
+    let issuers = Issuers::new(loaded.config.issuers.clone())?;
+    for cluster in &loaded.config.clusters {
+        Cluster::load(cluster)?;
+    }
+    issuers.close().await;
+    say(&format!(
+        "{}: valid; policy {} revision {}, {} clusters, {} issuers",
+        path.display(),
+        policy.name(),
+        policy.short_revision(),
+        loaded.config.clusters.len(),
+        loaded.config.issuers.len(),
+    ))
+}
+
+/// Heartbeats, and closes what crashed processes left open.
+async fn upkeep(store: Store, stop: CancellationToken) {
+    store.upkeep(stop).await;
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{line}").context("stdout")
+}
+
+/// `RUST_LOG` says what is logged; by default what an operator should know.
+fn log_to_stderr() -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init()
+        .map_err(|error| anyhow::anyhow!("the log cannot be set up: {error}"))
+}
+
+fn replica(config: &Config) -> String {
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+    config.replica.clone().or_else(host).filter(|name| !name.is_empty()).unwrap_or_else(|| "lockgate".into())
+}
+
+fn compose(
+    loaded: &Loaded,
+    issuers: Arc<Issuers>,
+    store: Store,
+    policy: lockgate_policy::Policy,
+) -> anyhow::Result<Gateway> {
+    let tasks = TaskTracker::new();
+    let mut clusters = BTreeMap::new();
+    for config in &loaded.config.clusters {
+        let cluster = Arc::new(Cluster::load(config)?);
+        let upstream = Upstream::over_tls(cluster, UpstreamLimits::default(), Arc::clone(store.clock()), &tasks)
+            .with_context(|| format!("cluster {}", config.name))?;
+        clusters.insert(config.name.clone(), Arc::new(upstream));
+    }
+    let defaults = Limits::default();
+    let limits = Limits {
+        hold: loaded.config.limits.hold.unwrap_or(defaults.hold),
+        session_idle_max: loaded.config.limits.session_idle.unwrap_or(defaults.session_idle_max),
+        session_max: loaded.config.limits.session.unwrap_or(defaults.session_max),
+        ..defaults
+    };
+    Ok(Gateway {
+        issuers,
+        clusters,
+        policy: ArcSwap::from_pointee(policy),
+        store,
+        protobuf: Protobuf::load().context("the protobuf tables")?,
+        body_budget: Arc::new(Semaphore::new(limits.body_budget_bytes)),
+        limits,
+        metrics: Metrics::default(),
+        tasks,
+        draining: CancellationToken::new(),
+        ending: CancellationToken::new(),
+    })
+}
+
+/// Every socket, bound before anything starts, so that a taken port is an error and not a surprise.
+struct Listening {
+    gateway: TcpListener,
+    console: TcpListener,
+    operations: TcpListener,
+}
+
+impl Listening {
+    async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let bind = async |what: &str, address| {
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("listen.{what}: cannot listen on {address}; is another program there?"))
+        };
+        let (gateway, console, metrics) = (config.listen.gateway, config.listen.console, config.listen.metrics);
+        if gateway == console || gateway == metrics || console == metrics {
+            bail!("listen: gateway, console and metrics need an address each");
+        }
+        Ok(Self {
+            gateway: bind("gateway", gateway).await?,
+            console: bind("console", console).await?,
+            operations: bind("metrics", metrics).await?,
+        })
+    }
 }
