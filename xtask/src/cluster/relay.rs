@@ -18,10 +18,10 @@ const CONNECTIONS_MAX: usize = 8_192;
 const PORT_FIRST: u16 = 16_443;
 const PORTS_TRIED: u16 = 1_000;
 
-/// A port that is free on the host's 127.0.0.1 right now.
-pub(super) fn free_port() -> Result<u16> {
+/// A port that is free on the host's 127.0.0.1 right now and not among `reserved`.
+pub(super) fn free_port(reserved: &[u16]) -> Result<u16> {
     (PORT_FIRST..PORT_FIRST + PORTS_TRIED)
-        .find(|port| listen(*port).is_ok())
+        .find(|port| !reserved.contains(port) && listen(*port).is_ok())
         .with_context(|| format!("no free port from {PORT_FIRST} on 127.0.0.1"))
 }
 
@@ -80,6 +80,16 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_or_promised_is_passed_over() {
+        let first = free_port(&[]).unwrap();
+        let second = free_port(&[first]).unwrap();
+        assert_ne!(first, second);
+        let _held = listen(second).unwrap();
+        let third = free_port(&[first]).unwrap();
+        assert!(third != first && third != second);
+    }
 
     #[tokio::test]
     async fn bytes_and_the_end_of_input_pass_both_ways() {

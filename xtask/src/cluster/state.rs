@@ -155,6 +155,11 @@ pub(super) fn lock(name: &str) -> Result<File> {
     tools::lock(&Path::new(ROOT).join(format!(".{name}.lock")), &format!("the cluster {name}"))
 }
 
+/// Held from the choice of a port until the plan that reserves it is written.
+pub(super) fn lock_ports() -> Result<File> {
+    tools::lock(&Path::new(ROOT).join(".ports.lock"), "the clusters' ports")
+}
+
 /// The names of all clusters that left something on this machine.
 pub(super) fn names() -> Result<Vec<String>> {
     let Ok(entries) = fs::read_dir(ROOT) else {
@@ -180,13 +185,26 @@ pub(super) fn report(name: &str) -> Option<Report> {
     read(&directory(name).join("report.json")).ok()
 }
 
+/// The processes on record for `name`, whose end is the cluster's: the supervisor, and the launcher for the moment before that has
+/// recorded itself. Read field by field, so that the state of another version of this program can be cleared too.
+pub(super) fn recorded_processes(name: &str) -> Vec<Process> {
+    let directory = directory(name);
+    let report = read::<serde_json::Value>(&directory.join("report.json")).ok();
+    let supervisor = report.and_then(|report| report.get("process").cloned());
+    let launcher = read::<serde_json::Value>(&directory.join("launcher.json")).ok();
+    let recorded = supervisor.into_iter().chain(launcher);
+    recorded.filter_map(|process| serde_json::from_value(process).ok()).collect()
+}
+
+/// Ports of the host that clusters of other names have, or will have when they start.
+pub(super) fn reserved_ports(name: &str) -> Result<Vec<u16>> {
+    let others = names()?.into_iter().filter(|other| other != name);
+    Ok(others.filter_map(|other| plan(&other)).map(|plan| plan.cluster.api_port).collect())
+}
+
 /// Records the process that makes the supervisor's namespaces; its end is the supervisor's.
 pub(super) fn record_launcher(state_directory: &Path, pid: i32) -> Result<()> {
     write(&state_directory.join("launcher.json"), &Process::observe(pid)?)
-}
-
-pub(super) fn launcher(name: &str) -> Option<Process> {
-    read(&directory(name).join("launcher.json")).ok()
 }
 
 pub(super) fn status(name: &str) -> Result<Option<Status>> {

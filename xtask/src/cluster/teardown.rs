@@ -17,9 +17,8 @@ const DEAD_WITHIN: Duration = Duration::from_secs(30);
 /// Removes the cluster `name` in whatever state it is. The caller holds the name's lock. Nothing there: nothing done.
 pub(super) fn remove(name: &str) -> Result<()> {
     // Process first: while it lives, mounts, cgroups and files are in use.
-    let supervisor = state::report(name).map(|report| report.process);
-    for process in supervisor.iter().chain(state::launcher(name).iter()) {
-        end(process)?;
+    for process in state::recorded_processes(name) {
+        end(&process)?;
     }
     let netns = up::netns(name);
     if Path::new("/run/netns").join(&netns).exists() {

@@ -121,7 +121,8 @@ fn plan(name: &str, options: &Options) -> Result<Plan> {
     for directory in ["pki", "log", "run", "cni", "pod-logs", "audit"] {
         fs::create_dir_all(state.join(directory))?;
     }
-    let api_port = relay::free_port()?;
+    let _ports = state::lock_ports()?;
+    let api_port = relay::free_port(&state::reserved_ports(name)?)?;
     let api_server = format!("https://127.0.0.1:{api_port}");
     pki::write(&state.join("pki"), name, &api_server)?;
     fs::write(state.join("audit-policy.yaml"), config::AUDIT_POLICY)?;

@@ -65,6 +65,8 @@ fn cluster_name(workspace: &Path) -> String {
 }
 
 fn with_cluster(run: &Run, name: &str) -> Result<()> {
+    // From the cache, unless the step before was left out.
+    prepare_tools()?;
     let cluster = cluster::up(name, &cluster::Options::default())?;
     let mut command = cargo();
     command.args(["test", "--package", "e2e"]).current_dir(&run.workspace).envs(environment(&cluster)?);

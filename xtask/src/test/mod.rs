@@ -177,7 +177,7 @@ fn summary(results: &[StepResult], total: Duration, was_warm: bool) -> Result<()
     let failed: Vec<&str> =
         results.iter().filter(|result| result.error.is_some()).map(|result| result.step.name()).collect();
     let minutes = total.as_secs_f64() / 60.0;
-    let start = if was_warm { "warm" } else { "cold: tools were built" };
+    let start = if was_warm { "warm" } else { "cold" };
     println!("{} steps, {} failed, {minutes:.1} minutes ({start})", results.len(), failed.len());
     for result in results {
         if let Some(error) = &result.error {
