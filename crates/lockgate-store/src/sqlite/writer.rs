@@ -204,12 +204,14 @@ impl WriterTask {
         }
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(database)?;
         let executed = execute(&mut transaction, batch).await;
-        // A transaction that fails to end leaves the connection in doubt, and it is dropped with it.
         match executed {
             Ok(()) => transaction.commit().await.map_err(database)?,
             Err(error) => {
-                transaction.rollback().await.map_err(database)?;
-                self.connection = Some(connection);
+                // SQLite rolls back by itself on some faults (a full disk is one) and then refuses to do it again: such a
+                // connection is dropped. What the callers must learn is the first error.
+                if transaction.rollback().await.is_ok() {
+                    self.connection = Some(connection);
+                }
                 return Err(error);
             }
         }
