@@ -42,16 +42,8 @@ const PURE: [&str; 4] = ["lockgate-core", "lockgate-expr", "lockgate-wire", "loc
 const IMPURE_DEPENDENCIES: [&str; 8] = ["tokio", "hyper", "rand", "getrandom", "sqlx", "axum", "tokio-util", "reqwest"];
 
 /// Paths that would bring IO into a pure crate without a dependency.
-const IMPURE_PATHS: [&str; 8] = [
-    "std::fs",
-    "std::env",
-    "std::net::Tcp",
-    "SystemTime",
-    "Instant::now",
-    "std::process",
-    "now_v7",
-    "Timestamp::now",
-];
+const IMPURE_PATHS: [&str; 8] =
+    ["std::fs", "std::env", "std::net::Tcp", "SystemTime", "Instant::now", "std::process", "now_v7", "Timestamp::now"];
 
 /// Where a file becomes a review stop, in lines.
 const FILE_LINES_MAX: usize = 800;
@@ -85,9 +77,11 @@ fn findings(root: &Path) -> anyhow::Result<Vec<String>> {
         findings.extend(in_file(path, text));
     }
     let all: String = sources.values().map(String::as_str).collect();
-    findings.extend(INVARIANTS.filter(|number| !all.contains(&format!("fn invariant_{number}_"))).map(|number| {
-        format!("invariant {number} of ARCHITECTURE.md has no test: name one `invariant_{number}_…`")
-    }));
+    findings.extend(
+        INVARIANTS.filter(|number| !all.contains(&format!("fn invariant_{number}_"))).map(|number| {
+            format!("invariant {number} of ARCHITECTURE.md has no test: name one `invariant_{number}_…`")
+        }),
+    );
     Ok(findings)
 }
 
@@ -126,7 +120,8 @@ fn dependency_direction(root: &Path) -> anyhow::Result<Vec<String>> {
 /// Every Rust file of the product and of what stands beside it.
 fn sources(root: &Path) -> anyhow::Result<BTreeMap<PathBuf, String>> {
     let mut sources = BTreeMap::new();
-    let mut folders: Vec<PathBuf> = ["crates", "testkit", "e2e", "xtask"].iter().map(|folder| root.join(folder)).collect();
+    let mut folders: Vec<PathBuf> =
+        ["crates", "testkit", "e2e", "xtask"].iter().map(|folder| root.join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
             let path = entry?.path();
