@@ -104,7 +104,7 @@ pub(super) fn python_packages(directory: &Path, wanted: &[&str]) -> Result<()> {
     let make = || quiet(Command::new("python3").args(["-m", "venv", "--clear"]).arg(directory));
     if make().is_err() {
         // Debian ships the module without the part that makes environments.
-        packages(&[("python3-venv", "/usr/share/doc/python3-venv")], "a virtual environment")?;
+        packages(&[("python3-venv", "/var/lib/dpkg/info/python3-venv.list")], "a virtual environment")?;
         make()?;
     }
     let mut pip = Command::new(directory.join("bin/python"));
