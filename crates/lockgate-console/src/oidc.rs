@@ -286,26 +286,24 @@ impl Oidc {
         }
     }
 
-    /// Posts a form as this client: with a secret by `client_secret_basic` (RFC 6749, section 2.3.1), without by its id.
     async fn post<T: DeserializeOwned>(&self, url: &Url, form: &[(&str, &str)]) -> Result<T, OidcError> {
+        ask(&self.outbound, url, self.request(url, form)).await
+    }
+
+    /// A form as this client: with a secret by `client_secret_basic` (RFC 6749, section 2.3.1), and always with its id,
+    /// which RFC 8628 wants and others ignore.
+    fn request(&self, url: &Url, form: &[(&str, &str)]) -> http::Result<Request<Full<Bytes>>> {
         let mut body = form_urlencoded::Serializer::new(String::new());
-        body.extend_pairs(form);
+        body.extend_pairs(form).append_pair("client_id", &self.client.id);
         let mut request = Request::post(url.as_str())
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ACCEPT, "application/json");
-        match &self.client.secret {
-            Some(secret) => {
-                let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-                let pair = format!("{}:{}", encode(&self.client.id), encode(secret.expose()));
-                request = request.header(header::AUTHORIZATION, format!("Basic {}", STANDARD.encode(pair)));
-                // RFC 8628 wants the id in the form as well; others ignore the repetition.
-                body.append_pair("client_id", &self.client.id);
-            }
-            None => {
-                body.append_pair("client_id", &self.client.id);
-            }
+        if let Some(secret) = &self.client.secret {
+            let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            let pair = format!("{}:{}", encode(&self.client.id), encode(secret.expose()));
+            request = request.header(header::AUTHORIZATION, format!("Basic {}", STANDARD.encode(pair)));
         }
-        ask(&self.outbound, url, request.body(Full::new(Bytes::from(body.finish())))).await
+        request.body(Full::new(Bytes::from(body.finish())))
     }
 }
 
