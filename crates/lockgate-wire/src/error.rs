@@ -71,6 +71,9 @@ pub enum WireError {
     /// The body cannot be decoded.
     #[error("the request body cannot be decoded: {0}")]
     Body(String),
+    /// The program's own table of protobuf types is broken; never the client's fault.
+    #[error("{0}")]
+    Table(String),
     /// Nothing that the client accepts can be given.
     #[error("none of the accepted content types can be given; accept application/json")]
     NotAcceptable,
@@ -100,6 +103,7 @@ impl WireError {
             Self::BodyTooLarge { .. } => (413, Reason::RequestEntityTooLarge),
             Self::ContentType { .. } => (415, Reason::UnsupportedMediaType),
             Self::NotAcceptable => (406, Reason::NotAcceptable),
+            Self::Table(_) => (500, Reason::InternalError),
             Self::Answer { .. } => (502, Reason::BadGateway),
         };
         Status::failure(code, reason, self.to_string())

@@ -1,6 +1,24 @@
-#[derive(clap::Args)]
-pub(crate) struct Arguments {}
+//! Regenerates committed tables.
 
-pub(crate) fn run(_arguments: Arguments) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet")
+use anyhow::Result;
+use clap::Subcommand;
+
+mod protobuf;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The types of Kubernetes protobuf bodies, from the Go modules
+    Protobuf(protobuf::Arguments),
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
+    match arguments.command {
+        Command::Protobuf(arguments) => protobuf::run(&arguments),
+    }
 }
