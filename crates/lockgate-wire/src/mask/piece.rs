@@ -1,0 +1,42 @@
+//! The bytes of one push, and which of them are copied.
+
+/// One piece of input, and what of it has gone where.
+pub(super) struct Piece<'i, 'o> {
+    pub(super) input: &'i [u8],
+    pub(super) at: usize,
+    /// From here to `at` the bytes will be copied; `None` while they are not.
+    pub(super) kept: Option<usize>,
+    pub(super) output: &'o mut Vec<u8>,
+}
+
+impl<'i> Piece<'i, '_> {
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.input.get(self.at).copied()
+    }
+
+    pub(super) fn rest(&self) -> &'i [u8] {
+        self.input.get(self.at..).unwrap_or_default()
+    }
+
+    pub(super) fn skip_whitespace(&mut self) {
+        let rest = self.rest();
+        self.at += rest.iter().position(|byte| !is_whitespace(*byte)).unwrap_or(rest.len());
+    }
+
+    /// Copies what is to be copied, up to here; what follows is not.
+    pub(super) fn withhold(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            self.output.extend_from_slice(self.input.get(kept..self.at).unwrap_or_default());
+        }
+    }
+
+    /// What follows is copied.
+    pub(super) fn pass(&mut self) {
+        self.kept.get_or_insert(self.at);
+    }
+}
+
+/// JSON's four (RFC 8259, section 2).
+pub(super) const fn is_whitespace(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
