@@ -52,6 +52,7 @@ pub(crate) struct MatchDocument {
     pub(crate) resources: Option<List>,
     pub(crate) verbs: Option<List>,
     pub(crate) names: Option<List>,
+    pub(crate) label_selector: Option<Spanned<BTreeMap<String, String>>>,
     pub(crate) risk: Option<Spanned<Vec<Risk>>>,
     #[serde(rename = "nonResourceURLs")]
     pub(crate) non_resource_urls: Option<List>,

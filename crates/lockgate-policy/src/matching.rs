@@ -39,6 +39,8 @@ pub(crate) struct Matcher {
     pub(crate) api_groups: Option<Vec<Pattern>>,
     pub(crate) namespaces: Option<Vec<Pattern>>,
     pub(crate) names: Option<Vec<Pattern>>,
+    /// Labels that the request's own selector must ask for; only in rules that allow.
+    pub(crate) label_selector: Option<Vec<(String, String)>>,
     pub(crate) non_resource_urls: Option<Vec<Pattern>>,
     pub(crate) clusters: Option<Vec<Pattern>>,
     pub(crate) environments: Option<Vec<Pattern>>,
@@ -97,7 +99,11 @@ impl<'r> Request<'r> {
 
 impl Matcher {
     pub(crate) fn coverage(&self, request: &Request<'_>, direction: Direction) -> Coverage {
-        if !self.verb_and_risk(request, direction) || !self.target(request) || !self.caller(request) {
+        if !self.verb_and_risk(request, direction)
+            || !self.target(request)
+            || !self.caller(request)
+            || !self.selected(request)
+        {
             return Coverage::Nothing;
         }
         match self.namespace(request) {
@@ -145,6 +151,22 @@ impl Matcher {
             && self.owners.as_deref().is_none_or(|owners| {
                 subject.owner.as_deref().is_some_and(|owner| owners.iter().any(|pattern| pattern.matches(owner)))
             })
+    }
+
+    /// Whether the request is for a collection, and its label selector admits only objects with the rule's labels.
+    fn selected(&self, request: &Request<'_>) -> bool {
+        let Some(wanted) = self.label_selector.as_deref() else { return true };
+        let collection = matches!(request.action.verb, Verb::List | Verb::Watch | Verb::DeleteCollection);
+        // Terms with a set in brackets hold commas of their own; a selector with one is not read, which narrows nothing.
+        let selector = request.facts.options.label_selector.as_deref();
+        let Some(selector) = selector.filter(|text| collection && !text.contains('(')) else { return false };
+        let asked = |key: &str, value: &str| {
+            selector.split(',').any(|term| {
+                let equal = term.split_once("==").or_else(|| term.split_once('='));
+                equal.is_some_and(|(its_key, its_value)| its_key.trim() == key && its_value.trim() == value)
+            })
+        };
+        wanted.iter().all(|(key, value)| asked(key, value))
     }
 
     fn namespace(&self, request: &Request<'_>) -> Coverage {

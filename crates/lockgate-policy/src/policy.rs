@@ -174,6 +174,11 @@ impl Reader<'_> {
                 return Err(self.error(place, message, "add `allow: {}`, `deny: {}` or `ask: {}`"));
             }
         };
+        if let (Some(selector), false) = (&written.matches.label_selector, matches!(verdict, Verdict::Allow { .. })) {
+            let message =
+                format!("rule `{name}` restricts by labelSelector, which a request without one would walk around");
+            return Err(self.error(selector.referenced, message, "use labelSelector only in a rule that allows"));
+        }
         Ok(Rule { matcher: self.matcher(place, written.matches)?, name, verdict })
     }
 
@@ -228,7 +233,8 @@ impl Reader<'_> {
         let resource_fields = written.resources.is_some()
             || written.api_groups.is_some()
             || written.namespaces.is_some()
-            || written.names.is_some();
+            || written.names.is_some()
+            || written.label_selector.is_some();
         if written.non_resource_urls.is_some() && resource_fields {
             let message = "a rule is for nonResourceURLs or for resources, never for both";
             return Err(self.error(place, message, "split it into two rules"));
@@ -244,6 +250,10 @@ impl Reader<'_> {
             Some(kinds) if kinds.value.is_empty() => return Err(self.empty("kinds", kinds.referenced)),
             kinds => kinds.map(|kinds| kinds.value),
         };
+        let label_selector = match written.label_selector {
+            Some(labels) if labels.value.is_empty() => return Err(self.empty("labelSelector", labels.referenced)),
+            labels => labels.map(|labels| labels.value.into_iter().collect()),
+        };
         Ok(Matcher {
             verbs: self.verbs(written.verbs)?,
             risks,
@@ -251,6 +261,7 @@ impl Reader<'_> {
             api_groups: self.list("apiGroups", written.api_groups, Pattern::parse)?,
             namespaces: self.list("namespaces", written.namespaces, named)?,
             names: self.list("names", written.names, named)?,
+            label_selector,
             non_resource_urls: self.list("nonResourceURLs", written.non_resource_urls, url)?,
             clusters: self.list("clusters", written.clusters, named)?,
             environments: self.list("environments", written.environments, named)?,
