@@ -115,13 +115,27 @@ pub fn set_identity(
         headers.append("impersonate-group", value("group", group)?);
     }
     for (key, text) in &identity.extras {
-        let name = HeaderName::try_from(format!("impersonate-extra-{}", key.to_ascii_lowercase()))
+        let name = HeaderName::try_from(format!("impersonate-extra-{}", escaped(key)))
             .map_err(|_| UnwritableIdentity { what: "extra's key" })?;
         headers.append(name, value("extra", text)?);
     }
     headers.insert("audit-id", value("audit id", &audit_id.uuid().to_string())?);
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     Ok(())
+}
+
+/// An extra's key as a part of a header's name: what is no token character is percent-encoded, as client-go does
+/// (<https://github.com/kubernetes/client-go/blob/master/transport/round_trippers.go>, `headerKeyEscape`).
+fn escaped(key: &str) -> String {
+    let mut escaped = String::with_capacity(key.len());
+    for byte in key.to_ascii_lowercase().bytes() {
+        if byte.is_ascii_alphanumeric() || b"!#$&'*+-.^_`|~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
@@ -147,6 +161,14 @@ mod tests {
         assert_eq!(upstream.get("impersonate-user").unwrap(), "agent:x");
         assert_eq!(upstream.get("impersonate-group").unwrap(), "lockgate:deployers");
         assert!(upstream.get("connection").is_none());
+    }
+
+    #[test]
+    fn an_extras_key_with_a_slash_is_escaped() {
+        let identity = Identity { groups: Vec::new(), extras: vec![("lockgate.dev/Owner%".into(), "alice".into())] };
+        let mut upstream = HeaderMap::new();
+        set_identity(&mut upstream, AuditId::new(uuid::Uuid::nil()), "agent:x", &identity).unwrap();
+        assert_eq!(upstream.get("impersonate-extra-lockgate.dev%2Fowner%25").unwrap(), "alice");
     }
 
     #[test]
