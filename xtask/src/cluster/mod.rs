@@ -25,7 +25,7 @@ mod supervisor;
 mod teardown;
 mod up;
 
-pub(crate) use state::{Phase, Status};
+pub(crate) use state::{Phase, Process, Status};
 pub(crate) use up::{Options, up};
 
 #[derive(clap::Args)]

@@ -95,8 +95,8 @@ pub(crate) struct Status {
 /// A process that cannot be mistaken for another that got its number later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Process {
-    pub(super) pid: i32,
+pub(crate) struct Process {
+    pub(crate) pid: i32,
     /// Field 22 of `/proc/PID/stat`: clock ticks from boot to the process's start.
     start_ticks: u64,
     boot_id: String,
@@ -104,14 +104,14 @@ pub(super) struct Process {
 
 impl Process {
     /// The process `pid` as it is now, seen through the host's `/proc`.
-    pub(super) fn observe(pid: i32) -> Result<Self> {
+    pub(crate) fn observe(pid: i32) -> Result<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("no process {pid}"))?;
         let (_, start_ticks) = state_and_start(&stat).with_context(|| format!("cannot read {stat:?}"))?;
         Ok(Self { pid, start_ticks, boot_id: boot_id()? })
     }
 
     /// Whether exactly this process runs. A zombie does not.
-    pub(super) fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", self.pid)) else {
             return false;
         };

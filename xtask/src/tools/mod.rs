@@ -14,7 +14,7 @@ mod process;
 mod progress;
 mod versions;
 
-pub(crate) use cache::{directory as cache_directory, lock};
+pub(crate) use cache::{directory as cache_directory, lock, once as cached};
 pub(crate) use clients::{chromium, chromium_driver, helm, k9s, node, python_client};
 pub(crate) use debian::{find_program, is_root, packages};
 pub(crate) use go::{Build as GoBuild, build_module as build_go_module};

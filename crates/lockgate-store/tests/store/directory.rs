@@ -184,44 +184,6 @@ async fn a_full_database_says_so_and_recovers() {
     backend.close().await.unwrap();
 }
 
-/// A real full disk. `mount -t tmpfs -o size=2m tmpfs DIRECTORY`, then with `LOCKGATE_TEST_SMALL_DISK=DIRECTORY`.
-#[tokio::test]
-#[ignore = "needs an empty file system of a few MiB of its own"]
-async fn a_full_disk_says_so_and_recovers() {
-    let disk = std::path::PathBuf::from(std::env::var("LOCKGATE_TEST_SMALL_DISK").unwrap());
-    let clock = PausedClock::default();
-    let store = open(&disk.join("store"), &clock).await;
-    let mut recorder = store.record_session(session(&store, store.new_session_id())).await.unwrap();
-    let filler = disk.join("filler");
-    let full = std::fs::write(&filler, vec![1; 64 * 1024 * 1024]).unwrap_err();
-    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
-    let refuse = async || {
-        let mut call = crate::sample::call(&store);
-        call.arrival().request_uri = "/x".repeat(4_096);
-        call.refuse(403, "Forbidden", "no", None).await
-    };
-    let mut written = 0;
-    let error = loop {
-        match refuse().await {
-            Ok(_) => written += 1,
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(error, StoreError::DiskFull), "{error:?}");
-    // A small write may find room in what the WAL has already.
-    let small = store.ready().await;
-    assert!(matches!(small, Ok(()) | Err(StoreError::DiskFull)), "{small:?}");
-    let error = recorder.frame(Channel::Stdout, &[0; 1024 * 1024]).await.unwrap_err();
-    assert!(matches!(error, StoreError::DiskFull), "{error:?}");
-    std::fs::remove_file(&filler).unwrap();
-    store.ready().await.unwrap();
-    let _refused = refuse().await.unwrap();
-    let listed =
-        store.audit_records(&lockgate_store::AuditFilter { limit: 1_000, ..Default::default() }).await.unwrap();
-    assert_eq!(listed.len(), written + 1, "what was acknowledged is there, what failed is not");
-    assert!(recorder.frame(Channel::Stdout, b"more").await.is_err(), "nothing may follow half a frame");
-}
-
 const DIRECTORY: &str = "LOCKGATE_TEST_DIRECTORY";
 
 /// Not a test by itself: the process that the next test kills.

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::machine::Masker;
+use super::machine::{MaskLimits, Masker};
 use super::object::Basis;
-use super::outcome::MaskLimits;
 use super::plan::MaskPlan;
 use super::text;
 
@@ -36,8 +35,16 @@ struct TypeMeta<'a> {
 /// Masks the Secret in the annotation whose literal this is; `in_secret` says that the annotated object is one.
 pub(super) fn rewrite(literal: &[u8], in_secret: bool, limits: MaskLimits, nesting: u8) -> Rewrite {
     let Some(content) = text::decode(literal).filter(|_| nesting < NESTING_MAX) else { return Rewrite::Mask };
-    let basis = if in_secret { Some(Basis::Secret) } else { basis_of(&content) };
-    let Some(basis) = basis else { return Rewrite::Mask };
+    // A repeated member, or one that is no string, is an error here and so masked whole.
+    let Ok(meta) = serde_json::from_str::<TypeMeta<'_>>(&content) else { return Rewrite::Mask };
+    let named_group = meta.api_version.is_some_and(|api_version| api_version.contains('/'));
+    let basis = match meta.kind.as_deref() {
+        _ if in_secret => Basis::Secret,
+        _ if named_group => Basis::Other,
+        Some("Secret" | "SecretList") => Basis::Secret,
+        Some(_) => Basis::Other,
+        None => Basis::Unknown,
+    };
     let mut masker = Masker::nested(MaskPlan::for_annotation(basis), limits, nesting + 1);
     let mut masked = Vec::with_capacity(content.len());
     if masker.push(content.as_bytes(), &mut masked).is_err() {
@@ -45,20 +52,11 @@ pub(super) fn rewrite(literal: &[u8], in_secret: bool, limits: MaskLimits, nesti
     }
     match (masker.finish(&mut masked), String::from_utf8(masked)) {
         (Ok(summary), Ok(_)) if summary.masked == 0 => Rewrite::Keep,
-        (Ok(summary), Ok(text)) => Rewrite::Replace(text::encode(&text), summary.masked),
+        (Ok(summary), Ok(text)) => {
+            let mut literal = Vec::with_capacity(text.len() + 2);
+            text::encode(&text, &mut literal);
+            Rewrite::Replace(literal, summary.masked)
+        }
         _ => Rewrite::Mask,
     }
-}
-
-/// What an object says it is; `None` when it is no JSON, or repeats itself, or names its kind with something else than a
-/// string.
-fn basis_of(content: &str) -> Option<Basis> {
-    let meta: TypeMeta<'_> = serde_json::from_str(content).ok()?;
-    let named_group = meta.api_version.is_some_and(|api_version| api_version.contains('/'));
-    Some(match meta.kind.as_deref() {
-        _ if named_group => Basis::Other,
-        Some("Secret" | "SecretList") => Basis::Secret,
-        Some(_) => Basis::Other,
-        None => Basis::Unknown,
-    })
 }

@@ -1,14 +1,81 @@
 //! The push machine: tokens of a JSON text, one open bracket per frame, and what is copied, replaced or withheld.
 
+use thiserror::Error;
+
 use crate::PLACEHOLDER;
 
 use super::last_applied::{self, Rewrite};
-use super::outcome::{MaskError, MaskLimits, MaskSummary};
 use super::path::{Frame, Members, NAME_LITERAL_BYTES_MAX, Name, Next, Owner};
-use super::piece::{Piece, is_whitespace};
 use super::plan::{Framing, MaskPlan};
-use super::skip::{Skip, Stops, Walk};
+use super::skip::Skip;
 use super::{status, text};
+
+/// What a masker may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaskLimits {
+    /// Deepest nesting of brackets; a deeper answer is refused.
+    pub depth_max: u32,
+    /// Largest string that is withheld until it is read whole, escapes counted: an annotation, a `Status` message. A
+    /// larger one is masked whole.
+    pub annotation_bytes_max: usize,
+}
+
+impl Default for MaskLimits {
+    /// Depth 512 (custom resources may not nest deeper than the API server's own decoder goes, in practice 100);
+    /// annotations of 1.5 MiB (the API server allows 256 KiB for all annotations of an object, and JSON can spend six
+    /// bytes on one).
+    fn default() -> Self {
+        Self { depth_max: 512, annotation_bytes_max: 1536 * 1024 }
+    }
+}
+
+/// What was done, when an answer is over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MaskSummary {
+    /// How many values were masked.
+    pub masked: u64,
+    /// How many whole JSON objects passed: one, or a watch's events.
+    pub objects: u64,
+}
+
+/// Why an answer cannot be masked. The stream must be broken off: what has passed so far is masked, what follows is
+/// unknown. Offsets are bytes of input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum MaskError {
+    /// The answer is not a JSON object.
+    #[error("the answer is not a JSON object (byte {offset})")]
+    NotAnObject {
+        /// Where.
+        offset: u64,
+    },
+    /// The answer is not JSON.
+    #[error("the answer is not valid JSON (byte {offset})")]
+    Syntax {
+        /// Where.
+        offset: u64,
+    },
+    /// Something follows the one object of an answer that is no watch.
+    #[error("the answer goes on after its JSON object (byte {offset})")]
+    TrailingData {
+        /// Where.
+        offset: u64,
+    },
+    /// Too many open brackets.
+    #[error("the answer nests deeper than {depth_max} levels")]
+    TooDeep {
+        /// The limit.
+        depth_max: u32,
+    },
+    /// The answer ended in the middle of an object, or before one.
+    #[error("the answer ended before its JSON object did")]
+    Truncated,
+    /// An object said that it is a Secret after its data had passed.
+    #[error("an object in the answer says after its data that it is a Secret (byte {offset})")]
+    SecretAfterData {
+        /// Where.
+        offset: u64,
+    },
+}
 
 /// Rewrites one answer. Feed it the body's bytes in pieces of any size with [`push`](Self::push), then
 /// [`finish`](Self::finish). All of an event is out when its last byte is in.
@@ -51,10 +118,10 @@ enum State {
     Scalar(Fate),
     /// In an object or array that is not looked into.
     Subtree(Skip, Fate),
-    /// In a Secret's `managedFields`.
-    FieldSet(Skip),
-    /// The same, in a string that may be a set member's value.
-    FieldName(Skip, FieldName),
+    /// In a Secret's `managedFields`, this many brackets deep, outside of strings.
+    FieldSet(u32),
+    /// The same, in a string.
+    FieldName(u32, FieldName),
     /// Behind a value.
     Behind,
 }
@@ -170,8 +237,8 @@ impl Masker {
             State::Text(purpose) => return self.text(purpose, piece),
             State::Scalar(fate) => self.scalar(fate, piece),
             State::Subtree(skip, fate) => return self.subtree(skip, fate, piece),
-            State::FieldSet(skip) => return self.field_set(skip, piece),
-            State::FieldName(skip, name) => self.field_name(skip, name, piece),
+            State::FieldSet(depth) => return self.field_set(depth, piece),
+            State::FieldName(depth, name) => self.field_name(depth, name, piece),
             _ if is_whitespace(byte) => piece.skip_whitespace(),
             State::Value(next) => return self.value(next, byte, piece),
             State::Behind => return self.behind(byte, piece),
@@ -283,7 +350,7 @@ impl Masker {
             self.state = State::Subtree(Skip::new(room), Fate::Pass);
         } else if next == Next::ManagedFields {
             piece.at += 1;
-            self.state = State::FieldSet(Skip::new(room));
+            self.state = State::FieldSet(1);
         } else {
             piece.at += 1;
             self.frames.push(Frame::Elements(next));
@@ -409,15 +476,16 @@ impl Masker {
     }
 
     fn subtree(&mut self, mut skip: Skip, fate: Fate, piece: &mut Piece<'_, '_>) -> Result<(), MaskError> {
-        match self.walk(&mut skip, Stops::Nowhere, piece)? {
-            Walk::End(end) => {
+        let end = skip.end(piece.rest()).map_err(|_| MaskError::TooDeep { depth_max: self.limits.depth_max })?;
+        match end {
+            Some(end) => {
                 piece.at += end;
                 if fate == Fate::Drop {
                     piece.pass();
                 }
                 self.state = State::Behind;
             }
-            Walk::Inside | Walk::Quote(_) => {
+            None => {
                 piece.at = piece.input.len();
                 self.state = State::Subtree(skip, fate);
             }
@@ -425,32 +493,35 @@ impl Masker {
         Ok(())
     }
 
-    fn field_set(&mut self, mut skip: Skip, piece: &mut Piece<'_, '_>) -> Result<(), MaskError> {
-        match self.walk(&mut skip, Stops::AtV, piece)? {
-            Walk::End(end) => {
-                piece.at += end;
+    /// Brackets and quotes in a Secret's `managedFields`.
+    fn field_set(&mut self, mut depth: u32, piece: &mut Piece<'_, '_>) -> Result<(), MaskError> {
+        for byte in piece.rest() {
+            match byte {
+                b'"' => {
+                    piece.withhold();
+                    piece.at += 1;
+                    self.state = State::FieldName(depth, FieldName::Undecided);
+                    return Ok(());
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            piece.at += 1;
+            if depth == 0 {
                 self.state = State::Behind;
+                return Ok(());
             }
-            Walk::Inside => {
-                piece.at = piece.input.len();
-                self.state = State::FieldSet(skip);
-            }
-            Walk::Quote(quote) => {
-                piece.at += quote;
-                piece.withhold();
-                piece.at += 1;
-                self.state = State::FieldName(skip, FieldName::Undecided);
+            if depth > self.limits.depth_max {
+                return Err(MaskError::TooDeep { depth_max: self.limits.depth_max });
             }
         }
+        self.state = State::FieldSet(depth);
         Ok(())
     }
 
-    fn walk(&self, skip: &mut Skip, stops: Stops, piece: &Piece<'_, '_>) -> Result<Walk, MaskError> {
-        skip.walk(piece.rest(), stops).map_err(|_| MaskError::TooDeep { depth_max: self.limits.depth_max })
-    }
-
     /// A string in a Secret's `managedFields`: `v:` and the value of a set's member, or something harmless.
-    fn field_name(&mut self, skip: Skip, mut name: FieldName, piece: &mut Piece<'_, '_>) {
+    fn field_name(&mut self, depth: u32, mut name: FieldName, piece: &mut Piece<'_, '_>) {
         /// `v:` spelled with escapes.
         const DECISIVE_BYTES: usize = 12;
         let rest = piece.rest();
@@ -476,11 +547,11 @@ impl Masker {
                 self.literal.clear();
             }
         }
-        self.state = State::FieldName(skip, name);
+        self.state = State::FieldName(depth, name);
         if close.is_some() {
             piece.pass();
             piece.at += 1;
-            self.state = State::FieldSet(skip);
+            self.state = State::FieldSet(depth);
         }
     }
 
@@ -508,4 +579,45 @@ impl Masker {
     fn syntax(&self, piece: &Piece<'_, '_>) -> MaskError {
         MaskError::Syntax { offset: self.offset + piece.at as u64 }
     }
+}
+
+/// One piece of input, and what of it has gone where.
+struct Piece<'i, 'o> {
+    input: &'i [u8],
+    at: usize,
+    /// From here to `at` the bytes will be copied; `None` while they are not.
+    kept: Option<usize>,
+    output: &'o mut Vec<u8>,
+}
+
+impl<'i> Piece<'i, '_> {
+    fn peek(&self) -> Option<u8> {
+        self.input.get(self.at).copied()
+    }
+
+    fn rest(&self) -> &'i [u8] {
+        self.input.get(self.at..).unwrap_or_default()
+    }
+
+    fn skip_whitespace(&mut self) {
+        let rest = self.rest();
+        self.at += rest.iter().position(|byte| !is_whitespace(*byte)).unwrap_or(rest.len());
+    }
+
+    /// Copies what is to be copied, up to here; what follows is not.
+    fn withhold(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            self.output.extend_from_slice(self.input.get(kept..self.at).unwrap_or_default());
+        }
+    }
+
+    /// What follows is copied.
+    fn pass(&mut self) {
+        self.kept.get_or_insert(self.at);
+    }
+}
+
+/// JSON's four (RFC 8259, section 2).
+const fn is_whitespace(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }

@@ -32,14 +32,11 @@
 mod last_applied;
 mod machine;
 mod object;
-mod outcome;
 mod path;
-mod piece;
 mod plan;
 mod skip;
 mod status;
 mod text;
 
-pub use machine::Masker;
-pub use outcome::{MaskError, MaskLimits, MaskSummary};
+pub use machine::{MaskError, MaskLimits, MaskSummary, Masker};
 pub use plan::MaskPlan;

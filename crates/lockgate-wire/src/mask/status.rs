@@ -18,7 +18,11 @@ pub(super) fn rewrite(literal: &[u8]) -> Rewrite {
     let Some(message) = text::decode(literal) else { return Rewrite::Mask };
     match scrub(&message) {
         (Cow::Borrowed(_), _) => Rewrite::Keep,
-        (Cow::Owned(scrubbed), masked) => Rewrite::Replace(text::encode(&scrubbed), masked),
+        (Cow::Owned(scrubbed), masked) => {
+            let mut literal = Vec::with_capacity(scrubbed.len() + 2);
+            text::encode(&scrubbed, &mut literal);
+            Rewrite::Replace(literal, masked)
+        }
     }
 }
 

@@ -263,9 +263,6 @@ impl Oracle {
 
 /// What an annotation's object says of itself: `None` when it does not say it plainly.
 fn applied_certainty(members: &[(String, Tree)], in_secret: bool) -> Option<Option<bool>> {
-    if in_secret {
-        return Some(Some(true));
-    }
     let said = |wanted: &str| -> Option<Option<&str>> {
         let mut values = members.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value);
         match (values.next(), values.next()) {
@@ -277,6 +274,7 @@ fn applied_certainty(members: &[(String, Tree)], in_secret: bool) -> Option<Opti
     };
     let (kind, api_version) = (said("kind")?, said("apiVersion")?);
     Some(match kind {
+        _ if in_secret => Some(true),
         _ if api_version.is_some_and(|text| text.contains('/')) => Some(false),
         Some("Secret" | "SecretList") => Some(true),
         Some(_) => Some(false),
