@@ -30,7 +30,7 @@ export function signInPage(uid, client, people) {
   const buttons = Object.entries(people).map(([id, person]) => `
     <form method="post" action="/sign-in/${encodeURIComponent(uid)}/${encodeURIComponent(id)}">
       <button class="person" type="submit" id="${safe(id)}">
-        <span class="face" aria-hidden="true">${safe(person.label.slice(0, 1))}</span>
+        <span class="face" aria-hidden="true">${safe(person.name.slice(0, 1))}</span>
         <span class="who"><b>${safe(person.label)}</b><span>${safe(person.does)}</span></span>
       </button>
     </form>`).join('');
