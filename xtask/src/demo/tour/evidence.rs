@@ -12,40 +12,46 @@ use super::stage::{Said, Stage, Who, until};
 
 /// More than the tour makes.
 const RECORDS_MAX: &str = "10000";
-const SCRIPT: &str = "echo hello from the toolbox; echo and a complaint >&2; head -c 2000 /dev/urandom; exit 3";
+const SCRIPT: &str = "echo hello from the toolbox; echo and a complaint >&2; exit 3";
+/// Bytes that no text tool leaves alone.
+const NOISE: &str = "head -c 100000 /dev/urandom";
 
 pub(super) async fn recording(stage: &mut Stage<'_>) -> Result<()> {
     stage.scene(
         "A shell is recorded, byte for byte",
         "Every channel with its time, in the path: what is not recorded is not delivered.",
     );
-    let before = sessions(stage).await?;
-    let pod = &stage.demo.pod;
-    let received = stage.wait(stage.start_kubectl(&["exec", pod, "--", "sh", "-c", SCRIPT])?).await?;
-    stage.note(&format!("({} bytes on stdout, {} on stderr)", received.stdout.len(), received.stderr.len()));
+    let (received, id) = recorded(stage, SCRIPT).await?;
+    stage.show(&received);
     stage.check("kubectl exec works, exit code and all", received.code == Some(3));
-    let id = until("the recording is closed", async || {
-        let new =
-            sessions(stage).await?.into_iter().find(|session| !before.iter().any(|old| id_of(old) == id_of(session)));
-        Ok(new.filter(|session| session.get("endedAt").is_some_and(|at| !at.is_null())).map(|session| id_of(&session)))
-    })
-    .await?;
-    stage.lockgate(Who::Auditor, &["sessions", "list"]).await?;
-    let stdout = export(stage, &id, "stdout").await?;
-    stage.check(
-        "the recording's stdout equals what kubectl received",
-        stdout.worked() && stdout.stdout == received.stdout,
-    );
     let stderr = export(stage, &id, "stderr").await?;
     // kubectl adds a line of its own about the exit code.
     let delivered = received.stderr.starts_with(&stderr.stdout) && !stderr.stdout.is_empty();
-    stage.check("and so does stderr", stderr.worked() && delivered);
+    stage.check("what the recording has on stderr is what kubectl received", stderr.worked() && delivered);
+    let play = stage.lockgate(Who::Auditor, &["sessions", "play", &id, "--speed", "100"]).await?;
+    stage.check("it can be played", play.text().contains("hello from the toolbox"));
+
+    let (received, id) = recorded(stage, NOISE).await?;
+    stage.note(&format!("({} bytes of noise)", received.stdout.len()));
+    let stdout = export(stage, &id, "stdout").await?;
+    stage.check("stdout too, byte for byte", stdout.worked() && stdout.stdout == received.stdout && stdout.stdout.len() == 100_000);
     let session = stage.json(Who::Auditor, &["sessions", "show", &id]).await?;
     let digest = session.pointer("/channels/stdout/sha256").and_then(Value::as_str).unwrap_or_default();
-    stage.check("its SHA-256 is that of the received bytes", digest == sha256(&received.stdout));
-    let play = stage.lockgate(Who::Auditor, &["sessions", "play", &id, "--speed", "100"]).await;
-    stage.check("it can be played", play?.text().contains("hello from the toolbox"));
+    stage.check("and the recording's SHA-256 is that of the received bytes", digest == sha256(&received.stdout));
     Ok(())
+}
+
+/// Runs a script in the pod; gives what kubectl received, and the recording once it is closed.
+async fn recorded(stage: &Stage<'_>, script: &str) -> Result<(Said, String)> {
+    let before = sessions(stage).await?;
+    let received = stage.wait(stage.start_kubectl(&["exec", &stage.demo.pod, "--", "sh", "-c", script])?).await?;
+    let id = until("the recording is closed", async || {
+        let is_new = |session: &Value| !before.iter().any(|old| id_of(old) == id_of(session));
+        let new = sessions(stage).await?.into_iter().find(is_new);
+        Ok(new.filter(|new| new.get("endedAt").is_some_and(|at| !at.is_null())).map(|new| id_of(&new)))
+    })
+    .await?;
+    Ok((received, id))
 }
 
 pub(super) async fn crash(stage: &mut Stage<'_>) -> Result<()> {

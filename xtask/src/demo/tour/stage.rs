@@ -17,8 +17,8 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(120);
 const COMES_WITHIN: Duration = Duration::from_secs(40);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Lines of an answer that are shown.
-const LINES_SHOWN: usize = 16;
-const WIDTH_SHOWN: usize = 150;
+const LINES_SHOWN: usize = 14;
+const WIDTH_SHOWN: usize = 220;
 
 /// Who types.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -189,7 +189,8 @@ impl<'d> Stage<'d> {
         let text = said.text();
         let lines: Vec<&str> = text.lines().collect();
         for line in lines.iter().take(LINES_SHOWN) {
-            let shown: String = line.chars().take(WIDTH_SHOWN).collect();
+            let inert = line.chars().map(|c| if c.is_control() && c != '\t' { '·' } else { c });
+            let shown: String = inert.take(WIDTH_SHOWN).collect();
             println!("     {}", shown.trim_end());
         }
         if lines.len() > LINES_SHOWN {
