@@ -57,8 +57,10 @@ pub(super) async fn approved(stage: &mut Stage<'_>) -> Result<()> {
     stage.note("and kubectl, which waited:");
     stage.show(&answer);
     stage.check("kubectl never noticed: the namespace is deleted", approve.worked() && answer.worked());
-    until("the namespace is gone", async || Ok((uid(stage, &namespace).await?.as_deref() != Some(&*old_uid)).then_some(())))
-        .await?;
+    until("the namespace is gone", async || {
+        Ok((uid(stage, &namespace).await?.as_deref() != Some(&*old_uid)).then_some(()))
+    })
+    .await?;
     let ticket = stage.json(Who::Approver, &["approvals", "show", &id]).await?;
     let dispatches = ticket.get("dispatches").and_then(Value::as_array).map_or(0, Vec::len);
     stage.check("the ticket is used up, by one request", word(&ticket, "state") == "consumed" && dispatches == 1);

@@ -34,7 +34,10 @@ pub(super) async fn recording(stage: &mut Stage<'_>) -> Result<()> {
     let (received, id) = recorded(stage, NOISE).await?;
     stage.note(&format!("({} bytes of noise)", received.stdout.len()));
     let stdout = export(stage, &id, "stdout").await?;
-    stage.check("stdout too, byte for byte", stdout.worked() && stdout.stdout == received.stdout && stdout.stdout.len() == 100_000);
+    stage.check(
+        "stdout too, byte for byte",
+        stdout.worked() && stdout.stdout == received.stdout && stdout.stdout.len() == 100_000,
+    );
     let session = stage.json(Who::Auditor, &["sessions", "show", &id]).await?;
     let digest = session.pointer("/channels/stdout/sha256").and_then(Value::as_str).unwrap_or_default();
     stage.check("and the recording's SHA-256 is that of the received bytes", digest == sha256(&received.stdout));
