@@ -72,6 +72,7 @@ struct RequestPage {
 #[template(path = "record.html")]
 struct RecordPart {
     id: String,
+    command: Vec<String>,
     groups: Vec<(&'static str, Vec<Fact>)>,
     reasons: Vec<String>,
     message: Option<String>,
@@ -165,6 +166,7 @@ fn row(app: &App, record: &AuditRecord) -> Row {
 fn part(record: &AuditRecord) -> RecordPart {
     RecordPart {
         id: record.id.to_string(),
+        command: record.options.exec.as_ref().map(|exec| view::argv(&exec.argv)).unwrap_or_default(),
         groups: vec![
             ("Who", who(record)),
             ("What", what(record)),
@@ -211,9 +213,6 @@ fn what(record: &AuditRecord) -> Vec<Fact> {
         facts.push(view::said("Risk", view::risk(action.risk).1));
     }
     facts.extend(view::options(&record.options));
-    if let Some(exec) = record.options.exec.as_ref().filter(|exec| !exec.argv.is_empty()) {
-        facts.push(view::fact("Command", &format!("{:?}", exec.argv)));
-    }
     facts.push(view::said("Body", &view::bytes(record.request.bytes)));
     facts.extend(record.request.content_type.iter().map(|kind| view::fact("Content type", kind)));
     if record.request.bytes > 0 {
