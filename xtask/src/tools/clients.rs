@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use super::{Progress, cache, find_program, go, output, packages, quiet, versions};
 
 /// Packages that `go install` compiles for each; only the progress bar depends on it.
-const HELM_PACKAGES_ABOUT: u64 = 1_300;
-const K9S_PACKAGES_ABOUT: u64 = 1_700;
+const HELM_PACKAGES_ABOUT: u64 = 1_000;
+const K9S_PACKAGES_ABOUT: u64 = 2_450;
 
 /// helm 3.
 pub(crate) fn helm() -> Result<PathBuf> {

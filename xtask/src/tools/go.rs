@@ -73,7 +73,8 @@ pub(crate) fn build_module(wanted: &Build<'_>, progress: &Progress) -> Result<()
 /// `go install package@version` into the cache; gives the program's path.
 pub(crate) fn install(name: &str, package: &str, version: &str, packages_about: u64) -> Result<PathBuf> {
     let entry = cache::once(&format!("{name}-{version}"), |directory| {
-        let progress = Progress::start(format!("building {name} {version}"), Some("1 to 3 minutes, once"));
+        let progress =
+            Progress::start(format!("building {name} {version}"), Some("2 to 6 minutes on two idle cores, once"));
         let mut command = command(&toolchain()?);
         // Clear of any workspace or module of ours.
         command.args(["install", "-v", "-trimpath", "-ldflags", "-s -w", &format!("{package}@{version}")]);
