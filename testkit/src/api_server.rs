@@ -42,7 +42,10 @@ pub enum Reply {
     /// A head, then chunks as they are sent; dropping the sender ends the body, an error resets the connection.
     Chunks(Response<()>, mpsc::Receiver<Result<Bytes, std::io::Error>>),
     /// 101 with these headers, then the duplex goes to the function.
-    Upgrade(HeaderMap, Box<dyn FnOnce(TokioIo<hyper::upgrade::Upgraded>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>),
+    Upgrade(
+        HeaderMap,
+        Box<dyn FnOnce(TokioIo<hyper::upgrade::Upgraded>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>,
+    ),
     /// Never answers.
     Stall,
 }
@@ -99,7 +102,10 @@ impl ApiServer {
         self.connections.load(Ordering::SeqCst)
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<UnsyncBoxBody<Bytes, std::io::Error>>, std::io::Error> {
+    async fn answer(
+        self,
+        request: Request<Incoming>,
+    ) -> Result<Response<UnsyncBoxBody<Bytes, std::io::Error>>, std::io::Error> {
         let (mut head, body) = request.into_parts();
         let upgrade = head.extensions.remove::<hyper::upgrade::OnUpgrade>();
         let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
@@ -117,7 +123,8 @@ impl ApiServer {
                 Ok(head.map(|()| BodyExt::boxed_unsync(StreamBody::new(frames))))
             }
             Reply::Upgrade(headers, run) => {
-                let mut response = Response::new(Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync());
+                let mut response =
+                    Response::new(Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync());
                 *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
                 *response.headers_mut() = headers;
                 tokio::spawn(async move {
@@ -164,7 +171,11 @@ struct Counted {
 }
 
 impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(context, buffer);
         self.bytes.fetch_add((buffer.filled().len() - before) as u64, Ordering::SeqCst);

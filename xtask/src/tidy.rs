@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn this_workspace_keeps_its_direction() {
+    fn invariant_1_pure_crates_depend_on_nothing_that_does_io() {
         let findings = dependency_direction(&workspace().unwrap()).unwrap();
         assert!(findings.is_empty(), "{findings:?}");
     }

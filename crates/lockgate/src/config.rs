@@ -120,6 +120,13 @@ pub(crate) struct SignIn {
     pub(crate) client_id: String,
     #[serde(default)]
     pub(crate) client_secret: Option<Reference>,
+    /// What to ask the issuer for.
+    #[serde(default = "scopes")]
+    pub(crate) scopes: Vec<String>,
+}
+
+fn scopes() -> Vec<String> {
+    ["openid", "profile", "email", "groups"].map(str::to_owned).to_vec()
 }
 
 /// Groups of people.

@@ -1,5 +1,6 @@
 //! The composition root: configuration in, a running gateway and console out. Nothing is decided here.
 
+mod console;
 mod drain;
 mod operations;
 mod policy;
@@ -54,6 +55,7 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     side.spawn(policy::follow_store(Arc::clone(&gateway), stop.clone()));
     side.spawn(policy::follow_file(policy::source(&loaded), Arc::clone(&gateway), stop.clone()));
     side.spawn(operations::serve(listening.operations, Arc::clone(&gateway), stop.clone()));
+    console::start(&loaded, listening.console, &server_tls, issuers, &store, &side, &stop)?;
     let limits = ListenerLimits {
         connections_max: config.limits.connections.unwrap_or(ListenerLimits::default().connections_max),
         ..ListenerLimits::default()
@@ -82,6 +84,7 @@ pub(crate) async fn check(path: &Path) -> anyhow::Result<()> {
     for cluster in &loaded.config.clusters {
         Cluster::load(cluster)?;
     }
+    console::check(&loaded)?;
     issuers.close().await;
     say(&format!(
         "{}: valid; policy {} revision {}, {} clusters, {} issuers",

@@ -86,6 +86,7 @@ async fn hold(
 ) -> Result<Approval, Refusal> {
     let new = new_approval(understood, decision, fingerprint, live);
     let ticket = match gateway.store.hold(new).await? {
+        Hold::Joined(ticket) if ticket.state == ApprovalState::Approved => return Ok(ticket),
         Hold::Joined(ticket) => return Err(Refusal::Pending(Box::new(ticket))),
         Hold::New(ticket) => ticket,
     };
