@@ -66,6 +66,8 @@ fn gateway(
             "approvers": {"groups": [APPROVERS_GROUP]},
             "auditors": {"groups": [AUDITORS_GROUP]},
         },
+        // Ctrl-C means now: a shell that is still open gets a moment, not half a minute.
+        "limits": {"drain": "3s"},
     })
 }
 

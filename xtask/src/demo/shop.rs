@@ -29,6 +29,7 @@ const FIELD_MANAGER: &str = "lockgate-demo";
 /// Lockgate's own token; the supervisor gets a new one long before.
 pub(super) const TOKEN_HOURS: u64 = 24;
 const READY_WITHIN: &str = "120s";
+const GONE_WITHIN: &str = "90s";
 
 const WHO: [(&str, &str); 3] = [("agent", AGENT), ("agent_group", AGENT_GROUP), ("agent_owner", AGENT_OWNER)];
 const ACCESS: &str = include_str!("shop/access.yaml");
@@ -171,7 +172,8 @@ impl Upstream {
             return cluster::down(&own.name);
         }
         let kinds = "namespaces,clusterroles,clusterrolebindings";
-        let delete = ["delete", kinds, "-l", MADE_BY_US, "--ignore-not-found", "--wait=false"];
+        // Waited for: a start that follows at once must not meet a namespace that is still going.
+        let delete = ["delete", kinds, "-l", MADE_BY_US, "--ignore-not-found", "--timeout", GONE_WITHIN];
         tools::quiet(self.kubectl().args(delete)).context("removing what the demo made in your cluster")
     }
 
