@@ -205,8 +205,10 @@ impl<'p> Supervisor<'p> {
         self.demo.gateway_pid = child.id().unwrap_or_default();
         write(&self.place.demo_file(), &self.demo)?;
         let child = self.gateway.insert(child);
-        let url = self.demo.metrics_url.replace("/metrics", "/readyz");
-        wait_until_ready(child, &url, &self.demo.ca_file, &self.place.log("gateway")).await
+        let log = self.place.log("gateway");
+        let gateway = self.demo.metrics_url.replace("/metrics", "/readyz");
+        wait_until_ready(child, &gateway, &self.demo.ca_file, &log).await?;
+        wait_until_ready(child, &format!("{}/sign-in", self.demo.console_url), &self.demo.ca_file, &log).await
     }
 
     /// Starts a program away from the terminal's Ctrl-C, and writes down that it is ours.
