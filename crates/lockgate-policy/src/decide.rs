@@ -8,6 +8,7 @@
 
 use lockgate_core::{Action, Decision, Effect, MaskProfile, Obligations, Options, Subject, Terms};
 
+use crate::condition::Scene;
 use crate::matching::{Coverage, Direction, Request};
 use crate::policy::{Policy, Rule, Verdict};
 
@@ -32,9 +33,12 @@ struct Found<'p> {
 
 impl Policy {
     /// Decides one action of `subject` on `cluster`. Every decision names its rule and gives at least one reason.
+    ///
+    /// The first rule that covers the whole request decides; none: deny. A request on a collection (list, watch,
+    /// deletecollection) is also bound by every earlier rule that denies or asks for a part of it.
     pub fn decide(&self, subject: &Subject, cluster: &str, action: &Action, facts: &Facts<'_>) -> Decision {
         let request = Request::new(subject, cluster, action, facts);
-        let found = self.walk(&request);
+        let found = self.walk(&request, &Scene::new(subject, cluster, action, facts));
         let what = describe(subject, cluster, action);
         let denied_part = found.partial.iter().find(|rule| matches!(rule.verdict, Verdict::Deny { .. }));
         match (denied_part, found.whole) {
@@ -54,14 +58,18 @@ impl Policy {
         }
     }
 
-    fn walk(&self, request: &Request<'_>) -> Found<'_> {
+    fn walk(&self, request: &Request<'_>, scene: &Scene<'_>) -> Found<'_> {
         let mut partial = Vec::new();
         for rule in &self.rules {
             let direction = match rule.verdict {
                 Verdict::Allow { .. } => Direction::Allows,
                 Verdict::Ask { .. } | Verdict::Deny { .. } => Direction::Restricts,
             };
-            match (rule.matcher.coverage(request, direction), direction) {
+            let coverage = rule.matcher.coverage(request, direction);
+            if coverage == Coverage::Nothing || !scene.fulfils(rule.when.as_ref(), direction) {
+                continue;
+            }
+            match (coverage, direction) {
                 (Coverage::Whole, _) => return Found { partial, whole: Some(rule) },
                 (Coverage::Part, Direction::Restricts) => partial.push(rule),
                 (Coverage::Part, Direction::Allows) | (Coverage::Nothing, _) => {}

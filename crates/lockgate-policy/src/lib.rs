@@ -4,9 +4,10 @@
 //! ([`Policy`]), and the risk class of a request ([`risk`]). Pure: no clock, no IO; the same inputs give the same
 //! decision, so that a decision can be explained and simulated later.
 //!
-//! Refuses to know: tokens, HTTP, the store. Start at [`Policy::parse`] and [`Policy::decide`]; how a request on a
-//! collection is decided (the answer could hold objects of several rules) is told at [`matching`](self::Facts).
+//! Refuses to know: tokens, HTTP, the store. Start at [`Policy::parse`] and [`Policy::decide`], which tells
+//! how a request on a collection is decided: its answer could hold objects of several rules.
 
+mod condition;
 mod decide;
 mod document;
 mod error;

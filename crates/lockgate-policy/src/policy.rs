@@ -2,8 +2,10 @@
 
 use aws_lc_rs::digest;
 use lockgate_core::{Obligations, Terms, Verb};
+use lockgate_expr::Expression;
 use serde_saphyr::{Location, Spanned};
 
+use crate::condition;
 use crate::document::{AskDocument, Document, List, MatchDocument, RuleDocument};
 use crate::error::PolicyError;
 use crate::matching::{Matcher, RiskSet, VerbSet};
@@ -46,6 +48,7 @@ pub enum Preset {
 pub(crate) struct Rule {
     pub(crate) name: String,
     pub(crate) matcher: Matcher,
+    pub(crate) when: Option<Expression>,
     pub(crate) verdict: Verdict,
 }
 
@@ -158,11 +161,16 @@ impl Reader<'_> {
             let message = format!("a rule's name has 1 to {RULE_NAME_CHARACTERS_MAX} printable characters");
             return Err(self.error(place, message, "name the rule after what it is for, such as `read`"));
         }
-        if let Some(when) = &written.when {
-            let message = format!("rule `{name}` has `when:`, which this version does not evaluate");
-            let fix = "express the rule with match fields only, or remove it: an ignored condition would widen it";
-            return Err(self.error(when.referenced, message, fix));
-        }
+        let when = match &written.when {
+            None => None,
+            Some(when) => Some(condition::compile(&when.value).map_err(|error| {
+                self.error(
+                    when.referenced,
+                    format!("`when` of rule `{name}`: {error}"),
+                    "see the CEL language's definition",
+                )
+            })?),
+        };
         let verdict = match (written.allow, written.deny, written.ask) {
             (Some(allow), None, None) => {
                 Verdict::Allow { obligations: Obligations { mask: allow.mask, record: allow.record } }
@@ -179,7 +187,7 @@ impl Reader<'_> {
                 format!("rule `{name}` restricts by labelSelector, which a request without one would walk around");
             return Err(self.error(selector.referenced, message, "use labelSelector only in a rule that allows"));
         }
-        Ok(Rule { matcher: self.matcher(place, written.matches)?, name, verdict })
+        Ok(Rule { matcher: self.matcher(place, written.matches)?, name, when, verdict })
     }
 
     fn ask(&self, place: Location, ask: AskDocument) -> Result<Verdict, PolicyError> {

@@ -1,0 +1,304 @@
+//! What a policy decides, as a caller sees it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use lockgate_core::{Action, Decision, Effect, MaskProfile, Options, Risk, Stream, Subject, SubjectKind, Verb};
+use lockgate_policy::{Facts, Policy, Preset};
+
+fn agent() -> Subject {
+    Subject {
+        issuer: "https://idp".into(),
+        id: "bot".into(),
+        kind: SubjectKind::Agent,
+        owner: Some("alice".into()),
+        on_behalf_of: None,
+        groups: vec!["deployers".into()],
+        token_id: None,
+    }
+}
+
+fn action(verb: Verb, resource: &str, namespace: Option<&str>, name: Option<&str>) -> Action {
+    let (resource, subresource) = match resource.split_once('/') {
+        Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+        None => (resource, None),
+    };
+    let group = match resource {
+        "deployments" => "apps",
+        "widgets" => "example.com",
+        _ => "",
+    };
+    let mut action = Action {
+        verb,
+        api_group: group.into(),
+        api_version: "v1".into(),
+        resource: resource.into(),
+        subresource,
+        namespace: namespace.map(Into::into),
+        name: name.map(Into::into),
+        path: String::new(),
+        risk: Risk::Escalation,
+        stream: Stream::None,
+    };
+    let options = Options::default();
+    action.risk = lockgate_policy::risk::classify(&lockgate_policy::risk::Request::of(&action, &options, None));
+    action
+}
+
+fn policy(rules: &str) -> Policy {
+    Policy::parse(&format!("apiVersion: lockgate.dev/v1\nkind: Policy\nrules:\n{rules}")).unwrap()
+}
+
+fn decide(policy: &Policy, action: &Action) -> Decision {
+    decide_with(policy, action, &Options::default())
+}
+
+fn decide_with(policy: &Policy, action: &Action, options: &Options) -> Decision {
+    let facts = Facts { options, object: None, environment: "production" };
+    let decision = policy.decide(&agent(), "shop", action, &facts);
+    assert!(!decision.reasons.is_empty(), "every decision has a reason");
+    assert_eq!(decision.policy_revision, policy.revision());
+    assert_eq!(decision.effect == Effect::Ask, decision.terms.is_some());
+    assert!(decision.effect != Effect::Deny || decision.message.is_some(), "every denial tells the caller something");
+    decision
+}
+
+fn rule_of(decision: &Decision) -> &str {
+    decision.rule.as_deref().unwrap_or("-")
+}
+
+#[test]
+fn the_first_rule_that_matches_decides_and_none_denies() {
+    let policy = policy(
+        "- name: first\n  match: {namespaces: [shop], verbs: [get]}\n  allow: {mask: off}\n\
+         - name: second\n  match: {namespaces: [shop]}\n  deny: {message: Hands off.}\n",
+    );
+    let first = decide(&policy, &action(Verb::Get, "pods", Some("shop"), Some("web")));
+    assert_eq!((first.effect, rule_of(&first), first.obligations.mask), (Effect::Allow, "first", MaskProfile::Off));
+    let second = decide(&policy, &action(Verb::Delete, "pods", Some("shop"), Some("web")));
+    assert_eq!((second.effect, rule_of(&second)), (Effect::Deny, "second"));
+    let message = second.message.unwrap();
+    assert!(
+        message.contains("`second`") && message.contains("Hands off.") && message.contains("ask the owner"),
+        "{message}"
+    );
+    let none = decide(&policy, &action(Verb::Get, "pods", Some("other"), Some("web")));
+    assert_eq!((none.effect, none.rule), (Effect::Deny, None));
+}
+
+#[test]
+fn an_ask_carries_its_terms() {
+    let policy = policy(
+        "- name: sre\n  match: {risk: [mass]}\n  ask: {approvers: {groups: [sre]}, count: 2, fourEyes: true, ttl: 2h}\n",
+    );
+    let decision = decide(&policy, &action(Verb::Delete, "namespaces", Some("shop"), Some("shop")));
+    let terms = decision.terms.unwrap();
+    assert_eq!(
+        (terms.approver_groups, terms.count, terms.four_eyes, terms.ttl_seconds),
+        (vec!["sre".into()], 2, true, 7200)
+    );
+}
+
+#[test]
+fn bypass_11_get_on_exec_is_create() {
+    let policy = policy("- name: reads\n  match: {verbs: [get, list, watch]}\n  allow: {}\n");
+    for subresource in ["pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy", "nodes/proxy"] {
+        let decision = decide(&policy, &action(Verb::Get, subresource, Some("shop"), Some("web")));
+        assert_eq!(decision.effect, Effect::Deny, "{subresource}");
+    }
+    assert_eq!(decide(&policy, &action(Verb::Get, "pods/log", Some("shop"), Some("web"))).effect, Effect::Allow);
+}
+
+#[test]
+fn bypass_9_a_rule_for_pods_does_not_cover_ephemeral_containers() {
+    let policy = policy("- name: pods\n  match: {resources: [pods]}\n  allow: {}\n");
+    assert_eq!(decide(&policy, &action(Verb::Patch, "pods", Some("shop"), Some("web"))).effect, Effect::Allow);
+    let sneaky = action(Verb::Patch, "pods/ephemeralcontainers", Some("shop"), Some("web"));
+    assert_eq!(decide(&policy, &sneaky).effect, Effect::Deny);
+}
+
+#[test]
+fn bypass_14_a_deny_by_name_closes_every_way_to_see_or_lose_it() {
+    let policy = policy(
+        "- name: no-super-secret\n  match: {resources: [secrets], names: [super-secret], verbs: [get, delete]}\n  deny: {}\n\
+         - name: rest\n  allow: {}\n",
+    );
+    for verb in [Verb::List, Verb::Watch, Verb::DeleteCollection] {
+        let decision = decide(&policy, &action(verb, "secrets", Some("shop"), None));
+        assert_eq!((decision.effect, rule_of(&decision)), (Effect::Deny, "no-super-secret"), "{verb}");
+        assert!(decision.message.unwrap().contains("Narrow the request"));
+    }
+    assert_eq!(decide(&policy, &action(Verb::Get, "secrets", Some("shop"), Some("other"))).effect, Effect::Allow);
+    assert_eq!(decide(&policy, &action(Verb::List, "secrets", Some("shop"), Some("other"))).effect, Effect::Allow);
+    assert_eq!(decide(&policy, &action(Verb::List, "configmaps", Some("shop"), None)).effect, Effect::Allow);
+    let excluded = Options { field_selector: Some("metadata.name!=super-secret".into()), ..Options::default() };
+    let list = action(Verb::List, "secrets", Some("shop"), None);
+    assert_eq!(decide_with(&policy, &list, &excluded).effect, Effect::Allow);
+    let escaped = Options { field_selector: Some("metadata.name!=super-secret\\,x".into()), ..Options::default() };
+    assert_eq!(decide_with(&policy, &list, &escaped).effect, Effect::Deny);
+}
+
+#[test]
+fn bypass_14_a_denied_namespace_closes_the_list_of_all_namespaces() {
+    let policy =
+        policy("- name: control-plane\n  match: {namespaces: [kube-system]}\n  deny: {}\n- name: rest\n  allow: {}\n");
+    let allowed = |verb, resource, namespace, name| {
+        decide(&policy, &action(verb, resource, namespace, name)).effect == Effect::Allow
+    };
+    assert!(!allowed(Verb::List, "pods", None, None));
+    assert!(!allowed(Verb::List, "namespaces", None, None));
+    assert!(!allowed(Verb::Get, "namespaces", Some("kube-system"), Some("kube-system")));
+    assert!(!allowed(Verb::Create, "namespaces", None, Some("kube-system")));
+    assert!(!allowed(Verb::List, "widgets", None, None), "a custom resource could live in namespaces");
+    assert!(allowed(Verb::List, "nodes", None, None), "nodes live in no namespace");
+    assert!(allowed(Verb::Get, "widgets", None, Some("w")), "a single object without a namespace has none");
+    assert!(allowed(Verb::List, "pods", Some("shop"), None));
+    let narrowed = Options { field_selector: Some("metadata.namespace!=kube-system".into()), ..Options::default() };
+    assert_eq!(decide_with(&policy, &action(Verb::List, "pods", None, None), &narrowed).effect, Effect::Allow);
+}
+
+#[test]
+fn a_list_over_an_asked_part_asks_and_a_later_deny_still_counts() {
+    let asks = "- name: prod\n  match: {namespaces: [prod]}\n  ask: {approvers: {groups: [sre]}}\n";
+    let rest = "- name: rest\n  allow: {}\n";
+    let list = action(Verb::List, "pods", None, None);
+    let asked = decide(&policy(&format!("{asks}{rest}")), &list);
+    assert_eq!((asked.effect, rule_of(&asked)), (Effect::Ask, "prod"));
+    let deny = "- name: control-plane\n  match: {namespaces: [kube-system]}\n  deny: {}\n";
+    let denied = decide(&policy(&format!("{asks}{deny}{rest}")), &list);
+    assert_eq!((denied.effect, rule_of(&denied)), (Effect::Deny, "control-plane"));
+    let other = "- name: dev\n  match: {namespaces: [dev]}\n  ask: {approvers: {groups: [devs]}}\n";
+    let mixed = decide(&policy(&format!("{asks}{other}{rest}")), &list);
+    assert_eq!(mixed.effect, Effect::Deny, "one ticket has one set of approvers");
+    let uncovered = decide(&policy(asks), &list);
+    assert_eq!(uncovered.effect, Effect::Deny, "nobody allows the rest");
+}
+
+#[test]
+fn c17_a_rule_by_name_covers_a_list_with_exactly_that_name() {
+    let policy = policy(
+        "- name: config\n  match: {resources: [configmaps], names: [app-config], verbs: [get, list, watch]}\n  allow: {}\n",
+    );
+    for verb in [Verb::Get, Verb::List, Verb::Watch] {
+        // The classifier puts an exact metadata.name selector into the action's name.
+        assert_eq!(
+            decide(&policy, &action(verb, "configmaps", Some("shop"), Some("app-config"))).effect,
+            Effect::Allow
+        );
+        assert_eq!(decide(&policy, &action(verb, "configmaps", Some("shop"), Some("other"))).effect, Effect::Deny);
+    }
+    for selector in [None, Some(""), Some("metadata.name!=app-config"), Some("data.x=y")] {
+        let options = Options { field_selector: selector.map(Into::into), ..Options::default() };
+        let decision = decide_with(&policy, &action(Verb::List, "configmaps", Some("shop"), None), &options);
+        assert_eq!(decision.effect, Effect::Deny, "{selector:?}");
+    }
+}
+
+#[test]
+fn a_generated_name_is_covered_only_by_what_it_must_become() {
+    let policy = policy("- name: jobs\n  match: {names: [batch-*]}\n  allow: {}\n");
+    let create = action(Verb::Create, "pods", Some("shop"), None);
+    let decide = |object: serde_json::Value| {
+        let options = Options::default();
+        let facts = Facts { options: &options, object: Some(&object), environment: "" };
+        policy.decide(&agent(), "shop", &create, &facts).effect
+    };
+    assert_eq!(decide(serde_json::json!({"metadata": {"generateName": "batch-x-"}})), Effect::Allow);
+    assert_eq!(decide(serde_json::json!({"metadata": {"generateName": "bat"}})), Effect::Deny);
+    assert_eq!(decide(serde_json::json!({"metadata": {}})), Effect::Deny);
+}
+
+#[test]
+fn subjects_clusters_and_environments_match() {
+    let read = action(Verb::Get, "pods", Some("shop"), Some("web"));
+    let matches = |condition: &str| {
+        let policy = policy(&format!("- name: rule\n  match: {{{condition}}}\n  allow: {{}}\n"));
+        decide(&policy, &read).effect == Effect::Allow
+    };
+    assert!(matches("subjects: {groups: [deployers]}"));
+    assert!(matches("subjects: {groups: [other, deploy*], ids: [bot], kinds: [agent], owners: [alice]}"));
+    assert!(matches("clusters: [shop], environments: [production]"));
+    for wrong in [
+        "subjects: {groups: [admins]}",
+        "subjects: {groups: [deployers], ids: [somebody]}",
+        "subjects: {kinds: [human]}",
+        "subjects: {owners: [bob]}",
+        "clusters: [bank]",
+        "environments: [staging]",
+    ] {
+        assert!(!matches(wrong), "{wrong}");
+    }
+}
+
+#[test]
+fn non_resource_urls_and_resources_never_meet() {
+    let mut health = action(Verb::Get, "", None, None);
+    health.path = "/healthz/ready".into();
+    let effect = |condition: &str, action: &Action| {
+        decide(&policy(&format!("- name: rule\n  match: {{{condition}}}\n  allow: {{}}\n")), action).effect
+    };
+    assert_eq!(effect("nonResourceURLs: [/healthz*]", &health), Effect::Allow);
+    assert_eq!(effect("nonResourceURLs: [/healthz]", &health), Effect::Deny);
+    assert_eq!(effect("resources: ['*']", &health), Effect::Deny);
+    let pods = action(Verb::Get, "pods", Some("shop"), Some("web"));
+    assert_eq!(effect("nonResourceURLs: ['*']", &pods), Effect::Deny);
+}
+
+#[test]
+fn the_presets_do_what_their_names_say() {
+    let table = [
+        (Verb::Get, "pods", [Effect::Allow, Effect::Allow]),
+        (Verb::Patch, "deployments", [Effect::Deny, Effect::Ask]),
+        (Verb::Delete, "deployments", [Effect::Deny, Effect::Ask]),
+        (Verb::Create, "pods/exec", [Effect::Deny, Effect::Ask]),
+        (Verb::Create, "serviceaccounts/token", [Effect::Deny, Effect::Deny]),
+        (Verb::Get, "nodes/proxy", [Effect::Deny, Effect::Deny]),
+        (Verb::Get, "widgets", [Effect::Allow, Effect::Allow]),
+        (Verb::Create, "widgets", [Effect::Deny, Effect::Ask]),
+    ];
+    let (observe, operate) = (Preset::Observe.policy().unwrap(), Preset::Operate.policy().unwrap());
+    for (verb, resource, expected) in table {
+        let action = action(verb, resource, Some("shop"), Some("web"));
+        let found = [decide(&observe, &action).effect, decide(&operate, &action).effect];
+        assert_eq!(found, expected, "{verb} {resource}");
+    }
+    let patch = action(Verb::Patch, "deployments", Some("shop"), Some("web"));
+    let options = Options::default();
+    let facts = Facts { options: &options, object: None, environment: "staging" };
+    assert_eq!(operate.decide(&agent(), "shop", &patch, &facts).effect, Effect::Allow, "routine outside production");
+    let human = Subject { kind: SubjectKind::Human, ..agent() };
+    let admin = Preset::Admin.policy().unwrap();
+    assert_eq!(admin.decide(&human, "shop", &patch, &facts).effect, Effect::Allow);
+    assert_eq!(admin.decide(&agent(), "shop", &patch, &facts).effect, Effect::Deny);
+}
+
+#[test]
+fn the_revision_is_the_digest_of_the_text() {
+    let revision = Preset::Observe.policy().unwrap().revision().to_owned();
+    assert_eq!(revision.len(), 64);
+    assert_ne!(revision, Preset::Operate.policy().unwrap().revision());
+    assert_eq!(revision, Preset::Observe.policy().unwrap().revision());
+}
+
+#[test]
+fn a_condition_that_cannot_be_evaluated_counts_against_the_request() {
+    let policy = policy(
+        "- name: no-host\n  match: {resources: [deployments]}\n  when: object.spec.template.spec.hostNetwork\n  deny: {}\n\
+         - name: few-shells\n  match: {resources: [pods/exec]}\n  when: action.argv.size() > 0 && action.argv[0] in ['ls', 'cat']\n  allow: {}\n\
+         - name: own\n  match: {resources: [deployments]}\n  when: subject.owner == 'alice' && action.environment == 'production'\n  allow: {}\n",
+    );
+    let exec = action(Verb::Create, "pods/exec", Some("shop"), Some("web"));
+    let run = |argv: &[&str]| {
+        let argv = argv.iter().map(|argument| (*argument).to_owned()).collect();
+        let exec_options = lockgate_core::ExecOptions { argv, ..Default::default() };
+        decide_with(&policy, &exec, &Options { exec: Some(exec_options), ..Options::default() }).effect
+    };
+    assert_eq!((run(&["ls", "-l"]), run(&["sh"]), run(&[])), (Effect::Allow, Effect::Deny, Effect::Deny));
+    let patch = action(Verb::Patch, "deployments", Some("shop"), Some("web"));
+    let options = Options::default();
+    let effect = |object: serde_json::Value| {
+        let facts = Facts { options: &options, object: Some(&object), environment: "production" };
+        policy.decide(&agent(), "shop", &patch, &facts).effect
+    };
+    assert_eq!(effect(serde_json::json!({"spec": {"template": {"spec": {"hostNetwork": false}}}})), Effect::Allow);
+    assert_eq!(effect(serde_json::json!({"spec": {"template": {"spec": {"hostNetwork": true}}}})), Effect::Deny);
+    assert_eq!(effect(serde_json::json!({})), Effect::Deny, "the deny could not be evaluated, so it stands");
+}
