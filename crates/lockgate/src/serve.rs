@@ -128,10 +128,12 @@ fn compose(
     policy: lockgate_policy::Policy,
 ) -> anyhow::Result<Gateway> {
     let tasks = TaskTracker::new();
+    // A pooled connection outlives its calls: it must not count as one, or no shutdown would end before its deadline.
+    let connections = TaskTracker::new();
     let mut clusters = BTreeMap::new();
     for config in &loaded.config.clusters {
         let cluster = Arc::new(Cluster::load(config)?);
-        let upstream = Upstream::over_tls(cluster, UpstreamLimits::default(), Arc::clone(store.clock()), &tasks)
+        let upstream = Upstream::over_tls(cluster, UpstreamLimits::default(), Arc::clone(store.clock()), &connections)
             .with_context(|| format!("cluster {}", config.name))?;
         clusters.insert(config.name.clone(), Arc::new(upstream));
     }
