@@ -99,7 +99,7 @@ fn prepare(
         pod: shop::POD.to_owned(),
         image: upstream.image_shell.clone(),
         netns: upstream.own.as_ref().map(|own| own.netns.clone()),
-        state_dir: place.join(""),
+        state_dir: place.root().to_owned(),
         cluster_audit_log: upstream.own.as_ref().map(|own| own.audit_log.clone()),
         gateway_pid: 0,
     };

@@ -48,6 +48,10 @@ impl Place {
         self.root.join(path)
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(super) fn demo_file(&self) -> PathBuf {
         self.join("demo.json")
     }

@@ -71,11 +71,9 @@ fn text(demo: &Demo, attachment: Attachment, ink: &Ink) -> String {
         String::new(),
         ink.bold("The demo is ready."),
         String::new(),
-        format!("{}  {}", ink.dim("console   "), ink.accent(&demo.sign_in_url)),
-        ink.dim(&format!(
-            "            signs you in as the approver; your browser will ask about the demo's own certificate authority"
-        )),
-        ink.dim(&format!("            ({}; accept it, once for each of the two ports)", shown(&demo.ca_file))),
+        format!("{}  {}", ink.dim("console     "), ink.accent(&demo.sign_in_url)),
+        ink.dim("              signs you in as the approver; your browser will ask about the demo's own certificate authority"),
+        ink.dim(&format!("              ({}; accept it, once for each of the two ports)", shown(&demo.ca_file))),
         format!("{}  export KUBECONFIG={}", ink.dim("be the agent"), demo.agent_kubeconfig.display()),
         format!("              alias kubectl={kubectl}"),
         String::new(),

@@ -97,8 +97,9 @@ async fn held(stage: &Stage<'_>, namespace: &str, known: &[&str]) -> Result<(Chi
     let id = until("the request is held", async || {
         let pending = stage.json(Who::Approver, &["approvals", "list", "--state", "pending"]).await?;
         let ours = |approval: &&Value| approval.pointer("/action/name").and_then(Value::as_str) == Some(namespace);
-        let ids = pending.as_array().into_iter().flatten().filter(ours).map(|approval| word(approval, "id").to_owned());
-        Ok(ids.filter(|id| !known.contains(&id.as_str())).last())
+        let mut ids =
+            pending.as_array().into_iter().flatten().filter(ours).map(|approval| word(approval, "id").to_owned());
+        Ok(ids.rfind(|id| !known.contains(&id.as_str())))
     })
     .await?;
     Ok((kubectl, id))
