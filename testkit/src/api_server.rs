@@ -35,6 +35,10 @@ pub struct Seen {
     pub body: Bytes,
 }
 
+/// What runs at the far end of an upgraded connection.
+pub type Process =
+    Box<dyn FnOnce(TokioIo<hyper::upgrade::Upgraded>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
 /// What the server answers.
 pub enum Reply {
     /// A whole answer.
@@ -42,10 +46,7 @@ pub enum Reply {
     /// A head, then chunks as they are sent; dropping the sender ends the body, an error resets the connection.
     Chunks(Response<()>, mpsc::Receiver<Result<Bytes, std::io::Error>>),
     /// 101 with these headers, then the duplex goes to the function.
-    Upgrade(
-        HeaderMap,
-        Box<dyn FnOnce(TokioIo<hyper::upgrade::Upgraded>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>,
-    ),
+    Upgrade(HeaderMap, Process),
     /// Never answers.
     Stall,
 }
