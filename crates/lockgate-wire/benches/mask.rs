@@ -38,7 +38,7 @@ fn secret_list() -> String {
         let data = data.join(",");
         let fields: Vec<String> = values.iter().map(|(key, _)| format!("\"f:{key}\":{{}}")).collect();
         let fields = managed_fields(&format!(r#"{{"f:data":{{".":{{}},{}}},"f:type":{{}}}}"#, fields.join(",")));
-        let applied = if index % 4 == 0 {
+        let applied = if index.is_multiple_of(4) {
             let text = format!(
                 "{{\"apiVersion\":\"v1\",\"data\":{{{data}}},\"kind\":\"Secret\",\"metadata\":{{\"annotations\":{{}},\"name\":\"secret-{index}\",\"namespace\":\"shop\"}}}}\n"
             );
