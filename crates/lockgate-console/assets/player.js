@@ -5,7 +5,10 @@
   const place = document.getElementById("player");
   if (!place || !window.AsciinemaPlayer) return;
   place.replaceChildren();
+  // Without a terminal nothing ever told a size: a low window is enough, the channels below hold the text.
+  const size = place.dataset.tty === "true" ? {} : { cols: 110, rows: 14 };
   window.AsciinemaPlayer.create(place.dataset.cast, place, {
+    ...size,
     fit: "width",
     idleTimeLimit: 2,
     terminalFontSize: "15px",

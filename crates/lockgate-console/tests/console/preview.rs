@@ -52,6 +52,15 @@ async fn preview() {
     println!("terminal /sessions/{terminal} plain /sessions/{plain} request /requests/{}", waiting.audit_id);
     let seconds = std::env::var("PREVIEW_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(600);
     let shutdown = CancellationToken::new();
+    let clock = world.clock.clone();
+    // From here on it goes with the real time.
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tick.tick().await;
+            clock.advance(Duration::from_secs(1));
+        }
+    });
     let serving = lockgate_console::serve(listener, None, world.router.clone(), shutdown.clone());
     drop(tokio::time::timeout(Duration::from_secs(seconds), serving).await);
 }
