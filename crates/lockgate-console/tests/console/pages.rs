@@ -55,6 +55,7 @@ async fn the_inbox_shows_what_waits() {
     let (_, empty) = world.page(&browser, "/approvals/list").await;
     insta::assert_snapshot!("inbox_empty", golden(&world, &empty));
     world.hold(Held::namespace_delete("agent")).await;
+    world.clock.advance(std::time::Duration::from_secs(1));
     world.hold(Held::hostile_exec()).await;
     let (_, page) = world.page(&browser, "/approvals/list").await;
     insta::assert_snapshot!("inbox", golden(&world, &page));
