@@ -60,7 +60,7 @@ impl Policy {
 
     fn walk(&self, request: &Request<'_>, scene: &Scene<'_>) -> Found<'_> {
         let mut partial = Vec::new();
-        for rule in &self.rules {
+        for rule in self.rules.iter().filter(|rule| rule.sieves.admit(request)) {
             let direction = match rule.verdict {
                 Verdict::Allow { .. } => Direction::Allows,
                 Verdict::Ask { .. } | Verdict::Deny { .. } => Direction::Restricts,

@@ -60,6 +60,7 @@ pub(crate) struct Request<'r> {
     risk: RiskSet,
     spread: Spread<'r>,
     excluded: Excluded<'r>,
+    sieves: Sieves,
 }
 
 /// Where the objects of a request live.
@@ -84,6 +85,17 @@ struct Excluded<'r> {
 impl<'r> Request<'r> {
     pub(crate) fn new(subject: &'r Subject, cluster: &'r str, action: &'r Action, facts: &'r Facts<'r>) -> Self {
         let selector = Selector::parse(action, facts.options);
+        let spread = spread(action, selector.namespace);
+        let groups = Sieve::of_all(subject.groups.iter().map(String::as_str));
+        let sieves = Sieves {
+            resources: Sieve::of(&action.resource),
+            // A subject without groups has no bit, and a rule without `groups:` still speaks about it.
+            groups: if groups == Sieve::NOTHING { Sieve::EVERYTHING } else { groups },
+            namespaces: match spread {
+                Spread::Namespace(namespace) => Sieve::of(namespace),
+                Spread::Cluster | Spread::AllNamespaces | Spread::Unknown => Sieve::EVERYTHING,
+            },
+        };
         Self {
             subject,
             cluster,
@@ -91,8 +103,9 @@ impl<'r> Request<'r> {
             facts,
             verb: VerbSet::of(effective_verb(action)),
             risk: RiskSet::of(action.risk),
-            spread: spread(action, selector.namespace),
+            spread,
             excluded: selector.excluded,
+            sieves,
         }
     }
 }
@@ -333,5 +346,97 @@ impl RiskSet {
 
     const fn contains(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+}
+
+/// A first, cheap look at words: 64 bits, one for each word by its hash. It may say "perhaps" for "no", never the other
+/// way round, and so decides nothing; it spares most rules the comparison of texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sieve(u64);
+
+impl Sieve {
+    const EVERYTHING: Self = Self(u64::MAX);
+    const NOTHING: Self = Self(0);
+
+    /// FNV-1a, folded to six bits.
+    fn of(word: &str) -> Self {
+        let hash = word
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        Self(1 << (hash >> 58))
+    }
+
+    fn of_all<'w>(words: impl Iterator<Item = &'w str>) -> Self {
+        words.map(Self::of).fold(Self::NOTHING, |all, one| Self(all.0 | one.0))
+    }
+
+    /// Of the words that a list names one by one; everything when it has a `*` or there is no list.
+    fn of_patterns(patterns: Option<&[Pattern]>) -> Self {
+        let exact = |pattern: &Pattern| match pattern {
+            Pattern::Exact(word) => Self::of(word),
+            Pattern::Any | Pattern::Prefix(_) => Self::EVERYTHING,
+        };
+        patterns
+            .map_or(Self::EVERYTHING, |list| list.iter().map(exact).fold(Self::NOTHING, |all, one| Self(all.0 | one.0)))
+    }
+
+    const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// The sieves of a rule.
+#[derive(Debug)]
+pub(crate) struct Sieves {
+    resources: Sieve,
+    groups: Sieve,
+    /// Of namespaces, where a request is for one.
+    namespaces: Sieve,
+}
+
+impl Sieves {
+    pub(crate) fn of(matcher: &Matcher) -> Self {
+        let resources = matcher.resources.as_deref().map_or(Sieve::EVERYTHING, |list| {
+            list.iter().fold(Sieve::NOTHING, |all, pattern| {
+                let one = pattern.resource().map_or(Sieve::EVERYTHING, Sieve::of);
+                Sieve(all.0 | one.0)
+            })
+        });
+        Self {
+            resources,
+            groups: Sieve::of_patterns(matcher.groups.as_deref()),
+            namespaces: Sieve::of_patterns(matcher.namespaces.as_deref()),
+        }
+    }
+
+    /// Whether the rule could speak about the request.
+    pub(crate) const fn admit(&self, request: &Request<'_>) -> bool {
+        self.resources.meets(request.sieves.resources)
+            && self.groups.meets(request.sieves.groups)
+            && self.namespaces.meets(request.sieves.namespaces)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        /// What the lists match, the sieve admits.
+        #[test]
+        fn the_sieve_never_refuses_what_matches(
+            words in proptest::collection::vec("[ab]{0,3}\\*?", 1..5),
+            word in "[ab]{0,3}",
+        ) {
+            let patterns: Vec<Pattern> = words.iter().map(|word| Pattern::parse(word).unwrap()).collect();
+            if any(Some(&patterns), &word) {
+                proptest::prop_assert!(Sieve::of_patterns(Some(&patterns)).meets(Sieve::of(&word)));
+            }
+            let resources = words.iter().filter_map(|word| ResourcePattern::parse(word).ok()).collect::<Vec<_>>();
+            if resources.iter().any(|pattern| pattern.matches(&word, None)) {
+                let matcher = Matcher { resources: Some(resources), ..Matcher::default() };
+                proptest::prop_assert!(Sieves::of(&matcher).resources.meets(Sieve::of(&word)));
+            }
+        }
     }
 }

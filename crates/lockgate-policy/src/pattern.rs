@@ -63,6 +63,15 @@ impl ResourcePattern {
         }
     }
 
+    /// The one resource that it is about, if it is about one.
+    pub(crate) fn resource(&self) -> Option<&str> {
+        match self {
+            Self::Everything => None,
+            Self::Resource(resource) => Some(resource),
+            Self::Subresource { resource, .. } => resource.as_deref(),
+        }
+    }
+
     pub(crate) fn matches(&self, resource: &str, subresource: Option<&str>) -> bool {
         let fits = |pattern: &Option<Box<str>>, text: &str| pattern.as_deref().is_none_or(|word| word == text);
         match self {

@@ -8,7 +8,7 @@ use serde_saphyr::{Location, Spanned};
 use crate::condition;
 use crate::document::{AskDocument, Document, List, MatchDocument, RuleDocument};
 use crate::error::PolicyError;
-use crate::matching::{Matcher, RiskSet, VerbSet};
+use crate::matching::{Matcher, RiskSet, Sieves, VerbSet};
 use crate::pattern::{Pattern, ResourcePattern};
 use crate::{LIST_ENTRIES_MAX, POLICY_BYTES_MAX, RULES_MAX};
 
@@ -47,6 +47,7 @@ pub enum Preset {
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) name: String,
+    pub(crate) sieves: Sieves,
     pub(crate) matcher: Matcher,
     pub(crate) when: Option<Expression>,
     pub(crate) verdict: Verdict,
@@ -187,7 +188,8 @@ impl Reader<'_> {
                 format!("rule `{name}` restricts by labelSelector, which a request without one would walk around");
             return Err(self.error(selector.referenced, message, "use labelSelector only in a rule that allows"));
         }
-        Ok(Rule { matcher: self.matcher(place, written.matches)?, name, when, verdict })
+        let matcher = self.matcher(place, written.matches)?;
+        Ok(Rule { sieves: Sieves::of(&matcher), matcher, name, when, verdict })
     }
 
     fn ask(&self, place: Location, ask: AskDocument) -> Result<Verdict, PolicyError> {
