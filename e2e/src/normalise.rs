@@ -18,7 +18,7 @@ pub const ALWAYS: &[Normalisation] = &[
     Normalisation {
         name: "timestamp",
         because: "each run makes its own objects",
-        pattern: r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)",
+        pattern: r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| ?[+-]\d\d:?\d\d)",
         with: "<time>",
     },
     Normalisation {
@@ -40,10 +40,28 @@ pub const ALWAYS: &[Normalisation] = &[
         with: "resourceVersion: <n>",
     },
     Normalisation {
-        name: "pod suffix",
+        name: "pod name",
         because: "the API server appends five random characters to generated names",
-        pattern: r"-[0-9a-f]{8,10}-[bcdfghjklmnpqrstvwxz2456789]{5}\b",
-        with: "-<replica-set>-<pod>",
+        pattern: r"-[bcdfghjklmnpqrstvwxz2456789]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}\b",
+        with: "-<hash>-<pod>",
+    },
+    Normalisation {
+        name: "template hash",
+        because: "a restart puts the time into the template",
+        pattern: r"(?:-|pod-template-hash=|pod-template-hash: )[bcdfghjklmnpqrstvwxz2456789]{8,10}\b",
+        with: "-<hash>",
+    },
+    Normalisation {
+        name: "container",
+        because: "the container runtime chooses it",
+        pattern: r"containerd://[0-9a-f]{64}",
+        with: "containerd://<id>",
+    },
+    Normalisation {
+        name: "pod address",
+        because: "the network plugin hands out the next one",
+        pattern: r"\b10\.\d+\.\d+\.\d+",
+        with: "<pod address>",
     },
     Normalisation {
         name: "port",

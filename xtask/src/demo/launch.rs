@@ -40,7 +40,7 @@ pub(super) fn start(place: &Place, context: Option<&str>, attachment: Attachment
     let lockgate = build_lockgate(place)?;
     let upstream = match context {
         Some(context) => Upstream::of_context(context, place)?,
-        None => Upstream::own(&shop::own_cluster_name(&place.clone_directory()))?,
+        None => Upstream::own(&shop::own_cluster_name(place.directory()))?,
     };
     let program = identity::prepare(place, &settings)?;
     let lockgate = lockgate.wait()?;
@@ -150,7 +150,7 @@ impl Build {
 
 fn launch(place: &Place, attachment: Attachment) -> Result<Running> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["demo", "supervise"]);
+    command.args(["demo", "supervise", "--state"]).arg(place.directory());
     // Ctrl-C is for this command, which then tells the supervisor.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let log = std::fs::File::create(place.log("supervisor"))?;

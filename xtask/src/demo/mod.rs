@@ -4,6 +4,8 @@
 //! and the gateway until it is told to end. `demo.json` (`place.rs`) says where everything is. `tour/` plays the story by itself.
 //! The demo holds no knowledge of how Lockgate works: it writes configuration and uses the same commands as anybody else.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 
 mod certificates;
@@ -38,6 +40,9 @@ pub(crate) struct Arguments {
     /// A cluster that you have, by its context in your kubeconfig, instead of one of the demo's own
     #[arg(long, value_name = "NAME", conflicts_with = "stop")]
     context: Option<String>,
+    /// Another demo of this clone, beside the usual one: its directory [default: target/demo]
+    #[arg(long, value_name = "DIRECTORY", global = true)]
+    state: Option<PathBuf>,
 }
 
 #[derive(clap::Subcommand)]
@@ -59,7 +64,7 @@ enum Command {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
-    let place = Place::of_this_clone()?;
+    let place = Place::of_this_clone(arguments.state.as_deref())?;
     match &arguments.command {
         Some(Command::SignIn { person }) => {
             let client = launch::sign_person_in(&place, &running_demo(&place)?, person)?;
@@ -120,4 +125,25 @@ fn status(place: &Place) -> Result<()> {
     println!("state       {} ({} restarts)", report.detail, report.restarts);
     summary::print(&place.demo()?, Attachment::Detached);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn every_command_finds_another_demo() {
+        for line in ["--detach --state d", "--stop --state d", "sign-in approver --state d", "status --state d"] {
+            let words = std::iter::once("demo").chain(line.split_whitespace());
+            assert_eq!(CommandLine::parse_from(words).arguments.state, Some(PathBuf::from("d")), "{line}");
+        }
+    }
 }

@@ -26,13 +26,18 @@ const SECRET_BYTES: usize = 32;
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     root: PathBuf,
+    clone: PathBuf,
 }
 
 impl Place {
-    /// `target/demo` of the clone that this program was built from. Made if missing, for this user alone.
-    pub(super) fn of_this_clone() -> Result<Self> {
-        let clone = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask stands in no workspace")?;
-        let place = Self { root: clone.join("target/demo") };
+    /// `target/demo` of the clone that this program was built from, or another directory. Made if missing, for this user alone.
+    pub(super) fn of_this_clone(elsewhere: Option<&Path>) -> Result<Self> {
+        let clone = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask stands in no workspace")?.to_owned();
+        let root = match elsewhere {
+            Some(directory) => std::path::absolute(directory)?.components().collect(),
+            None => clone.join("target/demo"),
+        };
+        let place = Self { root, clone };
         for directory in ["", "pki", "idp", "gateway", "agent", "approver", "auditor", "log"] {
             fs::create_dir_all(place.root.join(directory))
                 .with_context(|| format!("cannot make {}", place.root.join(directory).display()))?;
@@ -40,8 +45,12 @@ impl Place {
         Ok(place)
     }
 
-    pub(super) fn clone_directory(&self) -> PathBuf {
-        self.root.ancestors().nth(2).unwrap_or(&self.root).to_owned()
+    pub(super) fn clone_directory(&self) -> &Path {
+        &self.clone
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.root
     }
 
     pub(super) fn join(&self, path: &str) -> PathBuf {

@@ -207,8 +207,8 @@ fn token_file(place: &Place) -> PathBuf {
 }
 
 /// The name of this clone's own cluster: several clones on one machine do not share one.
-pub(super) fn own_cluster_name(clone: &Path) -> String {
-    let path = clone.to_string_lossy();
+pub(super) fn own_cluster_name(directory: &Path) -> String {
+    let path = directory.to_string_lossy();
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, path.as_bytes());
     let digits: String = digest.as_ref().iter().take(3).map(|byte| format!("{byte:02x}")).collect();
     format!("demo-{digits}")
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn clones_have_clusters_of_their_own() {
+    fn demos_have_clusters_of_their_own() {
         let (one, other) = (own_cluster_name(Path::new("/a/one")), own_cluster_name(Path::new("/a/two")));
         assert_ne!(one, other);
         assert_eq!(one, own_cluster_name(Path::new("/a/one")));

@@ -1,29 +1,24 @@
-//! The end-to-end step: a cluster, the real clients, and environment variables that name them for `cargo test -p e2e`.
+//! The end-to-end step: a demo of its own (`target/e2e`, beside the developer's), the real clients, and environment variables that
+//! name them for `cargo test -p e2e`.
 //!
 //! | variable | names |
 //! |---|---|
+//! | `LOCKGATE_E2E_DEMO` | `demo.json` of the demo that runs: cluster, gateway, console, identity provider, clients |
+//! | `LOCKGATE_E2E_XTASK` | this program, to sign people in and for tests that start clusters or demos themselves |
 //! | `LOCKGATE_E2E_LOCKGATE` | the product's binary |
-//! | `LOCKGATE_E2E_XTASK` | this program, for tests that start clusters or the demo themselves |
-//! | `LOCKGATE_E2E_CLUSTER` | the cluster's name |
-//! | `LOCKGATE_E2E_KUBECONFIG` | kubeconfig of the cluster's administrator, direct; works on the host and inside the network namespace |
-//! | `LOCKGATE_E2E_API_SERVER` | the API server's URL, direct |
-//! | `LOCKGATE_E2E_CA_FILE` | the authority that signed the API server's certificate |
-//! | `LOCKGATE_E2E_NETNS` | the cluster's network namespace: `nsenter --net=/run/netns/NAME` |
-//! | `LOCKGATE_E2E_NODE_READY` | `true`; `false` where the machine cannot run containers: tests that need a pod skip loudly |
-//! | `LOCKGATE_E2E_AUDIT_LOG` | the API server's own audit log, level Metadata, JSON lines |
-//! | `LOCKGATE_E2E_IMAGE` | an image with a shell that the node can start |
 //! | `LOCKGATE_E2E_AGNHOST_IMAGE` | Kubernetes' test image |
-//! | `LOCKGATE_E2E_KUBECTL`, `_HELM`, `_K9S`, `_NODE` | programs |
+//! | `LOCKGATE_E2E_K9S`, `_NODE` | programs |
 //! | `LOCKGATE_E2E_PYTHON` | an interpreter that has the `kubernetes` client |
 //! | `LOCKGATE_E2E_CHROMIUM`, `_CHROMIUM_DRIVER` | browser and its WebDriver server |
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use super::{Run, cargo};
-use crate::cluster::{self, Cluster, Phase};
+use super::{Run, cargo, xtask};
 use crate::tools;
 
 /// Everything slow that is not Rust. Later calls take it from the cache.
@@ -47,71 +42,65 @@ pub(super) fn tools_are_there() -> Result<bool> {
     Ok(tools::slow_entries().iter().all(|entry| cache.join(entry).is_dir()))
 }
 
-/// Brings the cluster up, runs the tests, takes it down whatever they say.
+/// Brings the demo up, runs the tests, ends it whatever they say.
 pub(super) fn run(run: &Run) -> Result<()> {
-    let name = cluster_name(&run.workspace);
-    let outcome = with_cluster(run, &name);
+    let state = run.workspace.join("target/e2e");
+    let outcome = with_demo(run, &state);
     if run.arguments.keep {
-        println!("the cluster is left running: cargo xtask cluster down --name {name}");
+        println!("the demo is left running: cargo xtask demo --stop --state {}", state.display());
         return outcome;
     }
-    let down = cluster::down(&name).with_context(|| format!("taking cluster {name} down"));
-    outcome.and(down)
+    outcome.and(stop(&state))
 }
 
-/// One cluster per clone: runs from two clones do not meet.
-fn cluster_name(workspace: &Path) -> String {
-    format!("test-{:.8}", tools::sha256(workspace.as_os_str().as_encoded_bytes()))
-}
-
-fn with_cluster(run: &Run, name: &str) -> Result<()> {
+fn with_demo(run: &Run, state: &Path) -> Result<()> {
     // From the cache, unless the step before was left out.
     prepare_tools()?;
-    let cluster = cluster::up(name, &cluster::Options::default())?;
+    if runs(state)? {
+        println!("the demo of an earlier run is used");
+    } else {
+        run.jobs.run(xtask()?.args(["demo", "--detach", "--state"]).arg(state).current_dir(&run.workspace))?;
+    }
     let mut command = cargo();
-    command.args(["test", "--package", "e2e"]).current_dir(&run.workspace).envs(environment(&cluster)?);
+    command.args(["test", "--package", "e2e"]).current_dir(&run.workspace).envs(environment(state)?);
+    if run.arguments.keep_going {
+        command.arg("--no-fail-fast");
+    }
     if !run.arguments.e2e_arguments.is_empty() {
         command.arg("--").args(&run.arguments.e2e_arguments);
     }
     run.jobs.run(&mut command)
 }
 
-fn environment(cluster: &Cluster) -> Result<Vec<(&'static str, OsString)>> {
-    let xtask = std::env::current_exe()?;
-    let status = cluster::status(&cluster.name)?.context("the cluster is gone")?;
-    let node_ready = status.phase == Phase::Ready;
+fn runs(state: &Path) -> Result<bool> {
+    let mut status = xtask()?;
+    status.args(["demo", "status", "--state"]).arg(state);
+    Ok(status.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?.success())
+}
+
+/// Not one of the run's jobs: an interrupt ends those, and this is what comes after it.
+fn stop(state: &Path) -> Result<()> {
+    let mut stop: Command = xtask()?;
+    stop.args(["demo", "--stop", "--state"]).arg(state).stdin(Stdio::null()).process_group(0);
+    let status = stop.status().context("ending the demo")?;
+    if !status.success() {
+        bail!("the demo did not end ({status}): cargo xtask demo --stop --state {}", state.display());
+    }
+    Ok(())
+}
+
+fn environment(state: &Path) -> Result<Vec<(&'static str, OsString)>> {
+    let xtask: PathBuf = std::env::current_exe()?;
     Ok(vec![
+        ("LOCKGATE_E2E_DEMO", state.join("demo.json").into()),
         // Built into the same directory as this program.
         ("LOCKGATE_E2E_LOCKGATE", xtask.with_file_name("lockgate").into()),
         ("LOCKGATE_E2E_XTASK", xtask.into()),
-        ("LOCKGATE_E2E_CLUSTER", cluster.name.clone().into()),
-        ("LOCKGATE_E2E_KUBECONFIG", cluster.admin_kubeconfig.clone().into()),
-        ("LOCKGATE_E2E_API_SERVER", cluster.api_server.clone().into()),
-        ("LOCKGATE_E2E_CA_FILE", cluster.ca_file.clone().into()),
-        ("LOCKGATE_E2E_NETNS", cluster.netns.clone().into()),
-        ("LOCKGATE_E2E_NODE_READY", node_ready.to_string().into()),
-        ("LOCKGATE_E2E_AUDIT_LOG", cluster.audit_log.clone().into()),
-        ("LOCKGATE_E2E_IMAGE", cluster.image.clone().into()),
-        ("LOCKGATE_E2E_AGNHOST_IMAGE", cluster.agnhost_image.clone().into()),
-        ("LOCKGATE_E2E_KUBECTL", cluster.kubectl.clone().into()),
-        ("LOCKGATE_E2E_HELM", tools::helm()?.into()),
+        ("LOCKGATE_E2E_AGNHOST_IMAGE", tools::IMAGE_AGNHOST.into()),
         ("LOCKGATE_E2E_K9S", tools::k9s()?.into()),
         ("LOCKGATE_E2E_NODE", tools::node()?.into()),
         ("LOCKGATE_E2E_PYTHON", tools::python_client()?.into()),
         ("LOCKGATE_E2E_CHROMIUM", tools::chromium()?.into()),
         ("LOCKGATE_E2E_CHROMIUM_DRIVER", tools::chromium_driver()?.into()),
     ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_clone_has_its_own_cluster() {
-        let one = cluster_name(Path::new("/home/one/lockgate"));
-        assert_eq!(one, cluster_name(Path::new("/home/one/lockgate")));
-        assert_ne!(one, cluster_name(Path::new("/home/two/lockgate")));
-        assert_eq!(one.len(), "test-".len() + 8);
-    }
 }

@@ -1,0 +1,177 @@
+//! The corpus of raw requests: status, the headers that matter, and the body are the same straight to the API server and through Lockgate, over
+//! HTTP/1.1 and HTTP/2.
+
+use std::fmt::Write;
+
+use e2e::http::{Answer, Door, Protocol, Stream};
+use e2e::normalise::{ALWAYS, normalise};
+use e2e::program::{Way, admin};
+
+/// Headers that clients act on.
+const HEADERS: &[&str] = &["content-type", "etag", "cache-control", "vary", "warning", "location", "allow", "retry-after"];
+
+const DISCOVERY_V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+const OPENAPI_V2: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+const METADATA: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+const JSON: &str = "application/json";
+const MERGE: &str = "application/merge-patch+json";
+const STRICT_BODY: &str = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"http-strict"},"silly":1}"#;
+const MAP: &str = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"http-map"},"data":{"a":"1"}}"#;
+const STALE: &str = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"shop-settings","resourceVersion":"1"}}"#;
+const MAPS: &str = "/api/v1/namespaces/shop/configmaps";
+
+/// Method, path, headers, body.
+type Call = (&'static str, &'static str, &'static [(&'static str, &'static str)], &'static str);
+
+const CORPUS: &[Call] = &[
+    ("GET", "/api", &[("accept", DISCOVERY_V2)], ""),
+    ("GET", "/apis", &[("accept", DISCOVERY_V2)], ""),
+    ("GET", "/api", &[("accept", JSON)], ""),
+    ("GET", "/apis", &[("accept", JSON)], ""),
+    ("GET", "/api/v1", &[("accept", JSON)], ""),
+    ("GET", "/apis/apps/v1", &[("accept", JSON)], ""),
+    ("GET", "/apis/apps", &[], ""),
+    ("GET", "/openapi/v2", &[("accept", OPENAPI_V2)], ""),
+    ("GET", "/openapi/v3", &[("accept", JSON)], ""),
+    ("GET", "/version", &[], ""),
+    ("GET", "/version/", &[], ""),
+    ("GET", "/healthz", &[], ""),
+    ("GET", "/livez", &[], ""),
+    ("GET", "/readyz", &[], ""),
+    ("GET", "/api/v1/namespaces/shop/pods/toolbox", &[("accept", JSON)], ""),
+    ("GET", "/api/v1/namespaces/shop/pods/toolbox", &[("accept", METADATA)], ""),
+    ("GET", "/api/v1/namespaces/shop/pods/toolbox", &[("accept", TABLE)], ""),
+    ("GET", "/api/v1/namespaces/shop/pods?labelSelector=app%3Dtoolbox", &[("accept", METADATA_LIST)], ""),
+    ("GET", "/api/v1/namespaces/shop/services?fieldSelector=metadata.name%3Dweb", &[("accept", JSON)], ""),
+    ("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Adiscovery", &[("accept", JSON)], ""),
+    ("GET", "/api/v1/namespaces/shop/pods/missing", &[("accept", JSON)], ""),
+    ("GET", "/api/v1/namespaces/missing/pods", &[("accept", JSON)], ""),
+    ("GET", "/apis/missing.example.com/v1", &[("accept", JSON)], ""),
+    ("GET", "/api/v1/namespaces/shop/nonsense", &[("accept", JSON)], ""),
+    ("POST", MAPS, &[("content-type", JSON)], MAP),
+    ("POST", MAPS, &[("content-type", JSON)], MAP),
+    ("POST", "/api/v1/namespaces/shop/configmaps?dryRun=All", &[("content-type", JSON)], MAP),
+    ("POST", "/api/v1/namespaces/shop/configmaps?dryRun=All&fieldValidation=Strict", &[("content-type", JSON)], STRICT_BODY),
+    ("POST", "/api/v1/namespaces/shop/configmaps?dryRun=All&fieldValidation=Warn", &[("content-type", JSON)], STRICT_BODY),
+    ("PATCH", "/api/v1/namespaces/shop/configmaps/http-map", &[("content-type", MERGE)], r#"{"data":{"b":"2"}}"#),
+    ("PATCH", "/api/v1/namespaces/shop/configmaps/http-map?dryRun=All", &[("content-type", MERGE)], r#"{"data":{"c":"3"}}"#),
+    ("PUT", "/api/v1/namespaces/shop/configmaps/shop-settings", &[("content-type", JSON)], STALE),
+    ("DELETE", "/api/v1/namespaces/shop/configmaps/http-map?dryRun=All", &[], ""),
+    ("DELETE", "/api/v1/namespaces/shop/configmaps/http-map", &[], ""),
+    ("DELETE", "/api/v1/namespaces/shop/configmaps/http-map", &[], ""),
+];
+
+fn seen(answer: &Answer) -> (u16, Vec<(&'static str, String)>, String) {
+    let headers = HEADERS.iter().map(|name| (*name, answer.header(name).to_owned())).collect();
+    (answer.status.as_u16(), headers, normalise(&answer.text(), &[ALWAYS]))
+}
+
+#[tokio::test]
+async fn the_corpus_is_answered_the_same() {
+    let mut differences = String::new();
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let mut answers = Vec::new();
+        for way in [Way::Direct, Way::Through] {
+            let door = Door::agent(way, protocol).await;
+            let mut of_this_way = Vec::new();
+            for (method, path, headers, body) in CORPUS {
+                of_this_way.push(door.send(method, path, headers, body.as_bytes()).await);
+            }
+            answers.push(of_this_way);
+        }
+        for ((call, direct), through) in CORPUS.iter().zip(&answers[0]).zip(&answers[1]) {
+            let (direct, through) = (seen(direct), seen(through));
+            if direct != through {
+                let cut = |text: &str| text.chars().take(1_500).collect::<String>();
+                let show = |seen: &(u16, Vec<_>, String)| format!("{} {:?}\n{}", seen.0, seen.1, cut(&seen.2));
+                writeln!(differences, "\n{protocol:?} {} {}\n--- direct: {}\n--- through: {}", call.0, call.1, show(&direct), show(&through))
+                    .unwrap();
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{differences}");
+}
+
+/// C02: the index passes unchanged, the hash query, the entity tag and 304 too.
+#[tokio::test]
+async fn openapi_v3_is_cached_as_directly() {
+    let mut answers = Vec::new();
+    for way in [Way::Direct, Way::Through] {
+        let door = Door::agent(way, Protocol::Http2).await;
+        let index = door.get("/openapi/v3", &[("accept", JSON)]).await.json();
+        let path = index.pointer("/paths/apis~1apps~1v1/serverRelativeURL").and_then(|url| url.as_str()).unwrap().to_owned();
+        assert!(path.starts_with("/openapi/v3/apis/apps/v1?hash="), "{path}");
+        let full = door.get(&path, &[("accept", JSON)]).await;
+        assert_eq!(full.status, 200);
+        let again = door.get(&path, &[("accept", JSON), ("if-none-match", full.header("etag"))]).await;
+        assert_eq!((again.status.as_u16(), again.body.len()), (304, 0));
+        answers.push((path, seen(&full), seen(&again)));
+    }
+    assert!(answers[0] == answers[1]);
+}
+
+/// A list in chunks: as many pages, the same items, a token that leads on.
+#[tokio::test]
+async fn a_list_in_chunks_is_the_same() {
+    let mut pages = Vec::new();
+    for way in [Way::Direct, Way::Through] {
+        let door = Door::agent(way, Protocol::Http1).await;
+        let mut next = String::new();
+        let mut names: Vec<Vec<String>> = Vec::new();
+        loop {
+            let path = format!("/apis/rbac.authorization.k8s.io/v1/clusterroles?limit=20&continue={next}");
+            let page = door.get(&path, &[("accept", JSON)]).await.json();
+            let items = page.pointer("/items").and_then(|items| items.as_array()).unwrap();
+            names.push(items.iter().map(|item| item.pointer("/metadata/name").unwrap().to_string()).collect());
+            next = page.pointer("/metadata/continue").and_then(|token| token.as_str()).unwrap_or_default().to_owned();
+            if next.is_empty() {
+                break;
+            }
+        }
+        pages.push(names);
+    }
+    assert!(pages[0].len() > 2);
+    assert_eq!(pages[0], pages[1]);
+}
+
+/// C08: the bookmark that ends the initial events arrives unchanged, as do the events before and after it.
+#[tokio::test]
+async fn a_streaming_list_is_the_same() {
+    admin(["create", "configmap", "http-streamed", "--from-literal=a=1"]).await;
+    admin(["label", "configmap", "http-streamed", "http=streamed"]).await;
+    let path = format!(
+        "{MAPS}?watch=true&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan&labelSelector=http%3Dstreamed"
+    );
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let mut seen = Vec::new();
+        for way in [Way::Direct, Way::Through] {
+            let door = Door::agent(way, protocol).await;
+            let mut stream: Stream = door.stream("GET", &path, &[("accept", JSON)], b"").await;
+            assert_eq!(stream.status, 200);
+            let mut events = vec![stream.event().await, stream.event().await];
+            let bookmark = &events[1];
+            assert_eq!(bookmark["type"], "BOOKMARK");
+            assert_eq!(bookmark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
+            admin(["annotate", "configmap", "http-streamed", "--overwrite", "http=later"]).await;
+            admin(["annotate", "configmap", "http-streamed", "http-"]).await;
+            events.push(stream.event().await);
+            let events: Vec<String> = events.iter().map(|event| normalise(&event.to_string(), &[ALWAYS])).collect();
+            seen.push(events);
+        }
+        assert_eq!(seen[0], seen[1], "{protocol:?}");
+    }
+    admin(["delete", "configmap", "http-streamed"]).await;
+}
+
+/// Methods that Kubernetes does not have: a clear refusal, whatever its wording.
+#[tokio::test]
+async fn unknown_methods_are_refused() {
+    let door = Door::agent(Way::Through, Protocol::Http1).await;
+    for method in ["TRACE", "PROPFIND"] {
+        let answer = door.send(method, "/api/v1/namespaces/shop/pods", &[], b"").await;
+        assert_eq!(answer.status, 405, "{method}: {}", answer.text());
+        assert_eq!(answer.json()["kind"], "Status");
+    }
+}
