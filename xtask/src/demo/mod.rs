@@ -55,6 +55,11 @@ enum Command {
     },
     /// Whether the demo runs, and where everything is
     Status,
+    /// Pictures of the console in light, dark and phone width, with a real browser
+    Screenshots {
+        /// Where to put them [default: screenshots/ in the demo's directory]
+        directory: Option<PathBuf>,
+    },
     /// Keep the demo's programs running; started by `demo`
     #[command(hide = true)]
     Supervise {
@@ -72,6 +77,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             Ok(())
         }
         Some(Command::Status) => status(&place),
+        Some(Command::Screenshots { directory }) => {
+            running_demo(&place)?;
+            crate::test::run_example("screenshots", place.directory(), directory.as_deref())
+        }
         Some(Command::Supervise { attached }) => {
             supervisor::run(&place, if *attached { Attachment::Attached } else { Attachment::Detached })
         }

@@ -89,6 +89,17 @@ fn stop(state: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Runs an example of the end-to-end tests against the demo of this directory.
+pub(crate) fn run_example(name: &str, state: &Path, argument: Option<&Path>) -> Result<()> {
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--package", "e2e", "--example", name, "--"]).args(argument);
+    let status = command.current_dir(super::workspace()?).envs(environment(state)?).status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("{name} failed ({status})");
+    }
+    Ok(())
+}
+
 fn environment(state: &Path) -> Result<Vec<(&'static str, OsString)>> {
     let xtask: PathBuf = std::env::current_exe()?;
     Ok(vec![

@@ -15,6 +15,7 @@ use crate::tools;
 mod e2e;
 mod jobs;
 
+pub(crate) use e2e::run_example;
 use jobs::Jobs;
 
 #[derive(clap::Args)]
