@@ -5,10 +5,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use e2e::environment::Environment;
 use e2e::http::{Door, Protocol};
-use e2e::person::{decide, pending};
+use e2e::person::{Who, approval, decide, lockgate, text};
 use e2e::program::{Way, admin, administrator, kubectl, run, run_with_input};
-use e2e::unique;
-use serde_json::json;
+use e2e::{unique, until};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+/// A held write of a Secret may be known by nothing but its coming: one at a time.
+static WRITES: Mutex<()> = Mutex::const_new(());
 
 const SECRETS: &str = "/api/v1/namespaces/shop/secrets";
 const JSON: &str = "application/json";
@@ -159,6 +163,7 @@ async fn no_kubectl_command_shows_the_value() {
 /// Writes of Secrets are held; the answers to those that a human approved carry the whole object, and hide its values.
 #[tokio::test]
 async fn no_answer_to_a_write_shows_the_value() {
+    let _alone = WRITES.lock().await;
     let canary = Canary::applied().await;
     let one = format!("{SECRETS}/{}", canary.name);
     let other = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("{}-new", canary.name)},
@@ -203,30 +208,30 @@ async fn released(door: &Door, method: &str, path: &str, content_type: &str, bod
     }
 }
 
-/// Held requests on Secrets of the demo's namespace. Only one test of this program makes such requests.
+/// Held requests on Secrets.
 async fn pending_ids() -> Vec<String> {
-    let list = e2e::person::lockgate(e2e::person::Who::Approver, &["approvals", "list", "--state", "pending"]).await.ok().json();
-    let of_secrets = |approval: &&serde_json::Value| e2e::person::text(approval, "/action/resource") == "secrets";
-    let ids = list.as_array().unwrap().iter().filter(of_secrets);
-    ids.map(|approval| e2e::person::text(approval, "/id").to_owned()).collect()
+    let list = lockgate(Who::Approver, &["approvals", "list", "--state", "pending"]).await.ok().json();
+    let of_secrets = |approval: &&Value| text(approval, "/action/resource") == "secrets";
+    list.as_array().unwrap().iter().filter(of_secrets).map(|approval| text(approval, "/id").to_owned()).collect()
 }
 
 /// What people see of a held write hides it too, and so does the log.
 #[tokio::test]
 async fn neither_the_approval_nor_the_log_shows_the_value() {
+    let _alone = WRITES.lock().await;
     let canary = Canary::new();
+    let known = pending_ids().await;
     let create = kubectl(Way::Through, ["create", "secret", "generic", &canary.name, &format!("--from-literal=password={}", canary.value)]);
     let create = tokio::spawn(run(create));
-    let id = pending(&canary.name, &[]).await;
-    let shown = e2e::person::approval(&id).await;
+    let id = until("the write is held", || async { pending_ids().await.into_iter().find(|id| !known.contains(id)) }).await;
+    let shown = approval(&id).await;
     canary.absent("approvals show", shown.to_string().as_bytes());
     assert!(shown.to_string().contains("password"), "the key is shown: {shown}");
     decide("deny", &id, "a test").await.ok();
     let refused = create.await.unwrap();
     assert_eq!(refused.code, Some(1));
     canary.absent("the refusal", refused.text().as_bytes());
-    let audit = e2e::person::text(&shown, "/auditId").to_owned();
-    let record = e2e::person::lockgate(e2e::person::Who::Auditor, &["audit", "show", &audit]).await.ok();
+    let record = lockgate(Who::Auditor, &["audit", "show", text(&shown, "/auditId")]).await.ok();
     canary.absent("audit show", &record.stdout);
     assert_eq!(run(administrator(["get", "secret", &canary.name])).await.code, Some(1), "nothing reached {}", Environment::get().demo.cluster);
 }
