@@ -60,7 +60,6 @@ impl Said {
     ///
     /// # Panics
     /// If it did not.
-    #[must_use]
     #[track_caller]
     pub fn ok(self) -> Self {
         assert_eq!(self.code, Some(0), "{}", self.text());

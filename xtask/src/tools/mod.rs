@@ -18,7 +18,6 @@ pub(crate) use cache::{directory as cache_directory, lock, once as cached};
 pub(crate) use clients::{chromium, chromium_driver, helm, k9s, node, python_client};
 pub(crate) use debian::{find_program, is_root, packages};
 pub(crate) use go::{Build as GoBuild, build_module as build_go_module};
-pub(crate) use image::sha256;
 pub(crate) use kubernetes::{Scope, images, programs};
 pub(crate) use process::{log_tail, output, quiet};
 pub(crate) use progress::{Progress, duration};
