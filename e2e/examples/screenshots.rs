@@ -12,7 +12,8 @@ use e2e::until;
 
 #[tokio::main]
 async fn main() {
-    let directory = std::env::args_os().nth(1).map_or_else(|| Environment::get().demo.state_dir.join("screenshots"), PathBuf::from);
+    let directory =
+        std::env::args_os().nth(1).map_or_else(|| Environment::get().demo.state_dir.join("screenshots"), PathBuf::from);
     std::fs::create_dir_all(&directory).expect("a directory for the pictures");
     let name = format!("screenshots-{}", e2e::unique());
     admin(["create", "namespace", &name]).await;
@@ -21,7 +22,10 @@ async fn main() {
     let script = format!(": {name}; ls -la /; echo; echo something went wrong >&2; exit 3");
     run(kubectl(Way::Through, ["exec", &Environment::get().demo.pod, "--", "sh", "-c", &script])).await;
     let session = until("the recording is closed", || async {
-        sessions().await.into_iter().find(|session| session["argv"].to_string().contains(&name) && session["endedAt"].is_string())
+        sessions()
+            .await
+            .into_iter()
+            .find(|session| session["argv"].to_string().contains(&name) && session["endedAt"].is_string())
     })
     .await;
 

@@ -40,7 +40,8 @@ impl Browser {
         let mut driver = driver.spawn().expect("chromedriver");
         let mut lines = BufReader::new(driver.stdout.take().expect("its output")).lines();
         let port = loop {
-            let line = within("the driver says its port", lines.next_line()).await.expect("its output").expect("a port");
+            let line =
+                within("the driver says its port", lines.next_line()).await.expect("its output").expect("a port");
             if let Some((_, port)) = line.split_once("successfully on port ") {
                 break port.trim_end_matches('.').to_owned();
             }
@@ -50,7 +51,8 @@ impl Browser {
         let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
         let Value::Object(capabilities) = capabilities(name, screen) else { unreachable!("an object") };
         builder.capabilities(capabilities);
-        let client = within("Chromium starts", builder.connect(&format!("http://127.0.0.1:{port}"))).await.expect("Chromium");
+        let client =
+            within("Chromium starts", builder.connect(&format!("http://127.0.0.1:{port}"))).await.expect("Chromium");
         Self { client, _driver: driver }
     }
 
@@ -109,8 +111,17 @@ impl Browser {
 fn capabilities(name: &str, screen: Screen) -> Value {
     let profile = Environment::get().directory(&format!("chromium-{name}"));
     let mut arguments: Vec<String> = [
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--force-device-scale-factor=1",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--hide-scrollbars",
+        "--force-device-scale-factor=1",
     ]
     .map(str::to_owned)
     .to_vec();

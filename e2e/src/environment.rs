@@ -85,7 +85,8 @@ impl Environment {
         std::fs::create_dir_all(&scratch).expect("a directory for what the tests write");
         let config = raw_config(&demo);
         let direct_kubeconfig = scratch.join("direct.kubeconfig");
-        std::fs::write(&direct_kubeconfig, direct(config.clone(), &demo.namespace).to_string()).expect("direct.kubeconfig");
+        std::fs::write(&direct_kubeconfig, direct(config.clone(), &demo.namespace).to_string())
+            .expect("direct.kubeconfig");
         Self { admin: AdminConfig::of(&config), demo, direct_kubeconfig, scratch }
     }
 
@@ -130,7 +131,8 @@ pub fn program(variable: &str) -> PathBuf {
 fn raw_config(demo: &Demo) -> Value {
     let mut kubectl = std::process::Command::new(&demo.kubectl);
     kubectl.arg("--kubeconfig").arg(&demo.admin_kubeconfig);
-    let output = kubectl.args(["config", "view", "--raw", "--flatten", "--minify", "-o", "json"]).output().expect("kubectl");
+    let output =
+        kubectl.args(["config", "view", "--raw", "--flatten", "--minify", "-o", "json"]).output().expect("kubectl");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("kubectl config view")
 }

@@ -84,7 +84,8 @@ impl Stream {
                 line.truncate(end);
                 return line;
             }
-            let frame = within("more of the answer", self.body.frame()).await.expect("more before the end").expect("a frame");
+            let frame =
+                within("more of the answer", self.body.frame()).await.expect("more before the end").expect("a frame");
             if let Ok(data) = frame.into_data() {
                 self.buffer.extend_from_slice(&data);
             }
@@ -186,7 +187,8 @@ pub fn tls(administrator: bool) -> ClientConfig {
         roots.add(certificate.expect("a certificate")).expect("an authority");
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("TLS versions");
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("TLS versions");
     let builder = builder.with_root_certificates(roots);
     if !administrator {
         return builder.with_no_client_auth();

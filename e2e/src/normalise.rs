@@ -91,12 +91,7 @@ pub const AGES: &[Normalisation] = &[
         pattern: r" {2,}",
         with: "  ",
     },
-    Normalisation {
-        name: "trailing blanks",
-        because: "as above",
-        pattern: r" +\n",
-        with: "\n",
-    },
+    Normalisation { name: "trailing blanks", because: "as above", pattern: r" +\n", with: "\n" },
 ];
 
 /// The text after the normalisations of these lists, in order.

@@ -60,10 +60,10 @@ pub async fn decide(word: &str, id: &str, note: &str) -> Said {
 /// Waits for the held request of this agent on the object `name` that is none of `known`, and gives its ticket.
 pub async fn pending(name: &str, known: &[&str]) -> String {
     until(&format!("the request on {name} is held"), || async {
-        let list = lockgate(Who::Approver, &["approvals", "list", "--state", "pending", "--limit", LIST_MAX]).await.ok();
-        let is_it = |approval: &&Value| {
-            text(approval, "/action/name") == name && !known.contains(&text(approval, "/id"))
-        };
+        let list =
+            lockgate(Who::Approver, &["approvals", "list", "--state", "pending", "--limit", LIST_MAX]).await.ok();
+        let is_it =
+            |approval: &&Value| text(approval, "/action/name") == name && !known.contains(&text(approval, "/id"));
         list.json().as_array()?.iter().find(is_it).map(|approval| text(approval, "/id").to_owned())
     })
     .await

@@ -178,7 +178,8 @@ pub async fn next_line(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
 /// Wraps a program so that it runs in a terminal of its own; what the terminal shows comes on standard output.
 pub fn in_terminal(command: &Command) -> Command {
     let words = std::iter::once(command.as_std().get_program()).chain(command.as_std().get_args());
-    let quoted: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"))).collect();
+    let quoted: Vec<String> =
+        words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"))).collect();
     let line = format!("stty rows 40 cols 160; exec {}", quoted.join(" "));
     let mut script = Command::new("script");
     script.args(["--quiet", "--flush", "--return", "--command", &line, "/dev/null"]);

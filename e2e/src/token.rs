@@ -36,7 +36,8 @@ pub fn claims(token: &str) -> Value {
 /// # Panics
 /// If the demo keeps its key elsewhere.
 pub fn signed(claims: &Value, kind: &str) -> String {
-    let keys: Value = serde_json::from_str(&read(&Environment::get().demo.state_dir.join("idp/keys.json"))).expect("keys.json");
+    let keys: Value =
+        serde_json::from_str(&read(&Environment::get().demo.state_dir.join("idp/keys.json"))).expect("keys.json");
     let key = keys.pointer("/jwks/keys/0").expect("the provider's key");
     let part = |name: &str| URL_SAFE_NO_PAD.decode(text(key, &format!("/{name}"))).expect("base64url");
     let public = [vec![4], part("x"), part("y")].concat();

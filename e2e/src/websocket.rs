@@ -46,7 +46,8 @@ impl Exec {
         let environment = Environment::get();
         let command: String = argv.iter().map(|word| format!("&command={}", escape(word))).collect();
         let namespace = &environment.demo.namespace;
-        let url = format!("{}/api/v1/namespaces/{namespace}/pods/{pod}/exec?{options}{command}", environment.cluster_url());
+        let url =
+            format!("{}/api/v1/namespaces/{namespace}/pods/{pod}/exec?{options}{command}", environment.cluster_url());
         let mut request = url.replacen("https", "wss", 1).into_client_request().expect("a request");
         let headers = request.headers_mut();
         headers.insert("sec-websocket-protocol", PROTOCOL.parse().expect("a header"));

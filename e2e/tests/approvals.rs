@@ -60,7 +60,10 @@ async fn approved_it_goes_through_exactly_once() {
     let used = approval(&id).await;
     assert_eq!(text(&used, "/state"), "consumed");
     assert_eq!(used["dispatches"].as_array().map(Vec::len), Some(1), "{used}");
-    until("the cluster's log has the delete", || async { (!deletes_in_the_clusters_log(&name).is_empty()).then_some(()) }).await;
+    until("the cluster's log has the delete", || async {
+        (!deletes_in_the_clusters_log(&name).is_empty()).then_some(())
+    })
+    .await;
     assert_eq!(deletes_in_the_clusters_log(&name).len(), 1);
     // A ticket that is used up cannot be approved again.
     assert_ne!(decide("approve", &id, "once more").await.code, Some(0));
@@ -91,7 +94,9 @@ async fn the_agent_cannot_approve_its_own_request() {
     let id = pending(&name, &[]).await;
     let own = lockgate(Who::Agent, &["approvals", "approve", &id, "--note", "let me"]).await;
     assert_ne!(own.code, Some(0), "{}", own.text());
-    let raw = Door::console(&token::agent().await).send("POST", &format!("/api/v1/approvals/{id}/approve"), &[JSON], NOTE).await;
+    let raw = Door::console(&token::agent().await)
+        .send("POST", &format!("/api/v1/approvals/{id}/approve"), &[JSON], NOTE)
+        .await;
     assert!([401, 403].contains(&raw.status.as_u16()), "{} {}", raw.status, raw.text());
     // Nor by a body that says who decides, nor without any credential, nor at the gateway's own door.
     let nobody = Door::console("").send("POST", &format!("/api/v1/approvals/{id}/approve"), &[JSON], NOTE).await;
@@ -130,7 +135,8 @@ async fn an_old_sign_in_cannot_decide() {
     assert!([401, 403].contains(&refused.status.as_u16()), "{} {}", refused.status, refused.text());
 
     let directory = Environment::get().directory(&format!("old-sign-in-{name}"));
-    let mut client: Value = serde_json::from_str(&e2e::environment::read(&Environment::get().demo.approver_client)).unwrap();
+    let mut client: Value =
+        serde_json::from_str(&e2e::environment::read(&Environment::get().demo.approver_client)).unwrap();
     std::fs::write(directory.join("tokens.json"), json!({"idToken": old}).to_string()).unwrap();
     client["tokens"] = "tokens.json".into();
     let file = directory.join("client.yaml");
@@ -167,7 +173,10 @@ async fn a_namespace_made_again_is_asked_anew() {
     assert_ne!(first, second);
     decide("deny", &second, "a test").await.ok();
     assert_eq!(end_of(held).await.code, Some(1));
-    assert!(deletes_in_the_clusters_log(&name).iter().all(|event| event["responseStatus"]["code"] != 200), "nothing of it took effect");
+    assert!(
+        deletes_in_the_clusters_log(&name).iter().all(|event| event["responseStatus"]["code"] != 200),
+        "nothing of it took effect"
+    );
     remove(&name).await;
 }
 
@@ -187,7 +196,10 @@ async fn a_hold_that_ends_leaves_a_ticket_that_works_once() {
     end_of(delete(&name)).await.ok();
     assert!(started.elapsed() < Duration::from_secs(40), "it was not held again");
     assert_eq!(text(&approval(&id).await, "/state"), "consumed");
-    until("the cluster's log has the delete", || async { (!deletes_in_the_clusters_log(&name).is_empty()).then_some(()) }).await;
+    until("the cluster's log has the delete", || async {
+        (!deletes_in_the_clusters_log(&name).is_empty()).then_some(())
+    })
+    .await;
     assert_eq!(deletes_in_the_clusters_log(&name).len(), 1);
 
     admin(["create", "namespace", &name]).await;

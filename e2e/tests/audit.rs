@@ -79,7 +79,11 @@ async fn nothing_reaches_the_cluster_without_a_record() {
         let said = lockgate(Who::Auditor, &["audit", "show", id]).await;
         assert_eq!(said.code, Some(0), "the cluster saw {id}: {}\n{}", theirs[id], said.text());
     }
-    println!("{} calls in the cluster's log, {} in the newest page of ours, {asked} asked for by id", ids.len(), known.len());
+    println!(
+        "{} calls in the cluster's log, {} in the newest page of ours, {asked} asked for by id",
+        ids.len(),
+        known.len()
+    );
 }
 
 #[tokio::test]
@@ -99,9 +103,11 @@ async fn a_refusal_is_on_record_and_not_in_the_clusters_log() {
 #[tokio::test]
 async fn the_payload_is_on_record() {
     let name = format!("audit-{}", unique());
-    let body = format!(r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}"}},"data":{{"a": "1"}}}}"#);
+    let body =
+        format!(r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}"}},"data":{{"a": "1"}}}}"#);
     let door = Door::agent(Way::Through, Protocol::Http2).await;
-    let headers = [("content-type", "application/json"), ("x-forwarded-for", "10.0.0.1"), ("forwarded", "for=10.0.0.2")];
+    let headers =
+        [("content-type", "application/json"), ("x-forwarded-for", "10.0.0.1"), ("forwarded", "for=10.0.0.2")];
     let path = "/api/v1/namespaces/shop/configmaps?dryRun=All";
     assert_eq!(door.send("POST", path, &headers, body.as_bytes()).await.status, 201);
     let record = until("the call is finished in the log", || async {

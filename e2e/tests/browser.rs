@@ -60,7 +60,9 @@ async fn a_call_appears_in_the_list_of_requests_and_a_recording_has_its_page() {
     browser.client.execute("window.stillTheSamePage = true; return null", Vec::new()).await.unwrap();
     let name = format!("browser-{}", unique());
     run(kubectl(Way::Through, ["get", "configmap", &name])).await;
-    let record = until("the call is in the log", || async { e2e::person::records(&["--name", &name]).await.into_iter().next() }).await;
+    let record =
+        until("the call is in the log", || async { e2e::person::records(&["--name", &name]).await.into_iter().next() })
+            .await;
     browser.find("request", &format!("[data-id='{}']", text(&record, "/id"))).await;
     let same = browser.client.execute("return window.stillTheSamePage === true", Vec::new()).await.unwrap();
     assert_eq!(same, Value::Bool(true), "it appeared without reloading");
@@ -69,7 +71,9 @@ async fn a_call_appears_in_the_list_of_requests_and_a_recording_has_its_page() {
     run(kubectl(Way::Through, ["exec", pod, "--", "echo", &name])).await.ok();
     let session = until("the recording is closed", || async {
         let sessions = e2e::person::sessions().await;
-        sessions.into_iter().find(|session| session["argv"].to_string().contains(&name) && session["endedAt"].is_string())
+        sessions
+            .into_iter()
+            .find(|session| session["argv"].to_string().contains(&name) && session["endedAt"].is_string())
     })
     .await;
     browser.open(&format!("/sessions/{}", text(&session, "/id"))).await;

@@ -19,7 +19,9 @@ async fn helm(arguments: &[&str]) -> Said {
     let environment = Environment::get();
     let home = environment.file("helm");
     let mut helm = Command::new(&environment.demo.helm);
-    helm.args(arguments).args(["--namespace", &environment.demo.namespace, "--kubeconfig"]).arg(&environment.demo.agent_kubeconfig);
+    helm.args(arguments)
+        .args(["--namespace", &environment.demo.namespace, "--kubeconfig"])
+        .arg(&environment.demo.agent_kubeconfig);
     for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
         helm.env(variable, &home);
     }
@@ -35,10 +37,13 @@ async fn helm_installs_upgrades_lists_and_uninstalls() {
 
     helm(&["install", "corner", chart, "--set", &image, "--wait", "--timeout", "90s"]).await.ok();
     assert_eq!(greeting().await, "hello");
-    helm(&["upgrade", "corner", chart, "--set", &image, "--set", "greeting=welcome", "--wait", "--timeout", "90s"]).await.ok();
+    helm(&["upgrade", "corner", chart, "--set", &image, "--set", "greeting=welcome", "--wait", "--timeout", "90s"])
+        .await
+        .ok();
     assert_eq!(greeting().await, "welcome");
     let list = helm(&["list", "-o", "json"]).await.ok().json();
-    let release = list.as_array().unwrap().iter().find(|release| release["name"] == "corner").expect("the release is listed");
+    let release =
+        list.as_array().unwrap().iter().find(|release| release["name"] == "corner").expect("the release is listed");
     assert_eq!((release["revision"].as_str(), release["status"].as_str()), (Some("2"), Some("deployed")));
     let history = helm(&["history", "corner", "-o", "json"]).await.ok().json();
     assert_eq!(history.as_array().map(Vec::len), Some(2));
@@ -99,9 +104,20 @@ async fn k9s_starts_and_shows_pods() {
     let home = environment.directory("k9s");
     let mut k9s = Command::new(program("LOCKGATE_E2E_K9S"));
     k9s.arg("--kubeconfig").arg(&environment.demo.agent_kubeconfig);
-    k9s.args(["--namespace", &environment.demo.namespace, "--command", "pods", "--readonly", "--logLevel", "debug", "--logFile"]);
+    k9s.args([
+        "--namespace",
+        &environment.demo.namespace,
+        "--command",
+        "pods",
+        "--readonly",
+        "--logLevel",
+        "debug",
+        "--logFile",
+    ]);
     k9s.arg(home.join("k9s.log"));
-    for (variable, directory) in [("HOME", "home"), ("K9S_CONFIG_DIR", "config"), ("XDG_STATE_HOME", "state"), ("XDG_DATA_HOME", "data")] {
+    for (variable, directory) in
+        [("HOME", "home"), ("K9S_CONFIG_DIR", "config"), ("XDG_STATE_HOME", "state"), ("XDG_DATA_HOME", "data")]
+    {
         k9s.env(variable, home.join(directory));
     }
     let mut terminal = spawn(in_terminal(&k9s));
@@ -127,7 +143,9 @@ async fn k9s_starts_and_shows_pods() {
     assert_eq!(shown, Ok(true), "the pod is not on the screen:\n{}\n{log}", visible(&screen));
     let listed = until("k9s' calls are in the log", || async {
         let records = records(&["--resource", "pods"]).await;
-        records.into_iter().find(|record| record.pointer("/source/userAgent").is_some_and(|agent| agent.to_string().contains("k9s")))
+        records
+            .into_iter()
+            .find(|record| record.pointer("/source/userAgent").is_some_and(|agent| agent.to_string().contains("k9s")))
     })
     .await;
     assert_eq!(listed.pointer("/decision/effect"), Some(&"allow".into()));

@@ -76,7 +76,8 @@ async fn a_bad_policy_is_refused_with_line_and_fix() {
     let bad = policy.replace("  deny: {message: The control plane is off limits for agents.}", "  dney: {}");
     let line = bad.lines().position(|line| line.contains("dney")).expect("the demo's policy has this rule") + 1;
     std::fs::write(directory.join("policy.yaml"), &bad).unwrap();
-    is_refused(&directory.join("lockgate.yaml"), &config.to_string(), &["policy.yaml", "dney", &format!("{line}")]).await;
+    is_refused(&directory.join("lockgate.yaml"), &config.to_string(), &["policy.yaml", "dney", &format!("{line}")])
+        .await;
 }
 
 /// A bad file keeps the old policy, and the gateway goes on.
@@ -120,7 +121,8 @@ async fn an_unreachable_cluster_is_a_clear_502() {
         kubeconfig
     };
     std::fs::write(directory.join("gone.kubeconfig"), kubeconfig.to_string()).unwrap();
-    *config.pointer_mut("/clusters/0/credential/kubeconfig/file").unwrap() = directory.join("gone.kubeconfig").to_str().into();
+    *config.pointer_mut("/clusters/0/credential/kubeconfig/file").unwrap() =
+        directory.join("gone.kubeconfig").to_str().into();
     let gateway = Gateway::start(&directory, &config).await;
     let answer = gateway.door("shop", &token::agent().await).get(PODS, &[]).await;
     let message = status(&answer, 502);
@@ -139,7 +141,9 @@ async fn an_expired_token_is_a_clear_401() {
     let answer = door(&token::signed(&claims, "at+jwt")).get(PODS, &[]).await;
     let message = status(&answer, 401);
     assert!(message.contains("expired"), "{message}");
-    for (bad, what) in [("", "empty"), ("nonsense", "no JWT"), (&format!("{}x", &good[..good.len() - 4]), "a broken signature")] {
+    for (bad, what) in
+        [("", "empty"), ("nonsense", "no JWT"), (&format!("{}x", &good[..good.len() - 4]), "a broken signature")]
+    {
         status(&door(bad).get(PODS, &[]).await, 401);
         println!("{what}: refused");
     }
@@ -210,10 +214,13 @@ async fn a_full_disk_is_a_clear_503_and_nothing_is_forwarded() {
     .await;
     let message = status(&refused, 503);
     assert!(!message.contains("panicked"), "{message}");
-    let seen = |name: &str| environment.cluster_events().iter().filter(|event| text(event, "/objectRef/name") == name).count();
+    let seen =
+        |name: &str| environment.cluster_events().iter().filter(|event| text(event, "/objectRef/name") == name).count();
     let name = format!("errors-{}", unique());
     let create = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}).to_string();
-    let write = door.send("POST", "/api/v1/namespaces/shop/configmaps", &[("content-type", "application/json")], create.as_bytes()).await;
+    let write = door
+        .send("POST", "/api/v1/namespaces/shop/configmaps", &[("content-type", "application/json")], create.as_bytes())
+        .await;
     status(&write, 503);
     assert_eq!(seen(&name), 0, "nothing reached the cluster");
     disk.free();

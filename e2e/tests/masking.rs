@@ -41,7 +41,9 @@ impl Canary {
         let go = escaped.trim_matches('"').replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
         forms.push(("escaped by Go", go.clone().into_bytes()));
         forms.push(("escaped twice", json!(go).to_string().trim_matches('"').as_bytes().to_vec()));
-        for (alignment, form) in ["base64, first alignment", "base64, second alignment", "base64, third alignment"].into_iter().enumerate() {
+        for (alignment, form) in
+            ["base64, first alignment", "base64, second alignment", "base64, third alignment"].into_iter().enumerate()
+        {
             let encoded = STANDARD.encode([&b"xx"[..alignment], value.as_bytes()].concat());
             // Without the characters that neighbours have a part in.
             let inner = &encoded.as_bytes()[if alignment == 0 { 0 } else { 4 }..encoded.len() / 4 * 4 - 4];
@@ -49,8 +51,11 @@ impl Canary {
         }
         forms.push(("base64 twice", STANDARD.encode(STANDARD.encode(&value)).into_bytes()));
         // The random words alone: no escaping and no cutting hides them.
-        let words: Vec<Vec<u8>> =
-            value.split(|character: char| !character.is_ascii_hexdigit()).filter(|word| word.len() == 10).map(Into::into).collect();
+        let words: Vec<Vec<u8>> = value
+            .split(|character: char| !character.is_ascii_hexdigit())
+            .filter(|word| word.len() == 10)
+            .map(Into::into)
+            .collect();
         assert_eq!(words.len(), 2);
         forms.extend(words.into_iter().map(|word| ("a word of it", word)));
         Self { name, value, forms }
@@ -130,7 +135,11 @@ async fn no_read_shows_the_value() {
             canary.absent(&what, &answer.body);
             canary.absent(&what, format!("{:?}", answer.headers).as_bytes());
             let is_answered = answer.status == 200 && !answer.body.is_empty();
-            assert!(is_answered || [400, 403, 404, 406, 415].contains(&answer.status.as_u16()), "{what}: {}", answer.text());
+            assert!(
+                is_answered || [400, 403, 404, 406, 415].contains(&answer.status.as_u16()),
+                "{what}: {}",
+                answer.text()
+            );
             shown += usize::from(is_answered && answer.text().contains("password"));
         }
         assert!(shown >= 8, "most of these forms show the keys: {shown}");
@@ -145,9 +154,18 @@ async fn no_read_shows_the_value() {
 async fn no_kubectl_command_shows_the_value() {
     let canary = Canary::applied().await;
     for line in [
-        "get secret NAME", "get secret NAME -o wide", "get secret NAME -o yaml", "get secret NAME -o json", "get secret NAME -o jsonpath={.data}",
-        "get secret NAME -o go-template={{.}}", "get secret NAME -o yaml --show-managed-fields", "get secrets -o yaml", "describe secret NAME",
-        "describe secrets", "apply view-last-applied secret NAME", "get secret NAME --output-watch-events -w --request-timeout=2s -o yaml",
+        "get secret NAME",
+        "get secret NAME -o wide",
+        "get secret NAME -o yaml",
+        "get secret NAME -o json",
+        "get secret NAME -o jsonpath={.data}",
+        "get secret NAME -o go-template={{.}}",
+        "get secret NAME -o yaml --show-managed-fields",
+        "get secrets -o yaml",
+        "describe secret NAME",
+        "describe secrets",
+        "apply view-last-applied secret NAME",
+        "get secret NAME --output-watch-events -w --request-timeout=2s -o yaml",
         "get secret NAME -v=9",
     ] {
         let line = line.replace("NAME", &canary.name);
@@ -193,10 +211,14 @@ async fn no_answer_to_a_write_shows_the_value() {
 
 /// Sends a request and has the approver agree if it is held.
 async fn released(door: &Door, method: &str, path: &str, content_type: &str, body: &str) -> e2e::http::Answer {
-    let (method, path, content_type, body) = (method.to_owned(), path.to_owned(), content_type.to_owned(), body.to_owned());
+    let (method, path, content_type, body) =
+        (method.to_owned(), path.to_owned(), content_type.to_owned(), body.to_owned());
     let door = door.clone();
     let known = pending_ids().await;
-    let sent = tokio::spawn(async move { door.send(&method, &path, &[("content-type", &content_type)], body.as_bytes()).await });
+    let sent =
+        tokio::spawn(
+            async move { door.send(&method, &path, &[("content-type", &content_type)], body.as_bytes()).await },
+        );
     loop {
         if sent.is_finished() {
             return sent.await.unwrap();
@@ -221,9 +243,13 @@ async fn neither_the_approval_nor_the_log_shows_the_value() {
     let _alone = WRITES.lock().await;
     let canary = Canary::new();
     let known = pending_ids().await;
-    let create = kubectl(Way::Through, ["create", "secret", "generic", &canary.name, &format!("--from-literal=password={}", canary.value)]);
+    let create = kubectl(
+        Way::Through,
+        ["create", "secret", "generic", &canary.name, &format!("--from-literal=password={}", canary.value)],
+    );
     let create = tokio::spawn(run(create));
-    let id = until("the write is held", || async { pending_ids().await.into_iter().find(|id| !known.contains(id)) }).await;
+    let id =
+        until("the write is held", || async { pending_ids().await.into_iter().find(|id| !known.contains(id)) }).await;
     let shown = approval(&id).await;
     canary.absent("approvals show", shown.to_string().as_bytes());
     assert!(shown.to_string().contains("password"), "the key is shown: {shown}");
@@ -233,5 +259,10 @@ async fn neither_the_approval_nor_the_log_shows_the_value() {
     canary.absent("the refusal", refused.text().as_bytes());
     let record = lockgate(Who::Auditor, &["audit", "show", text(&shown, "/auditId")]).await.ok();
     canary.absent("audit show", &record.stdout);
-    assert_eq!(run(administrator(["get", "secret", &canary.name])).await.code, Some(1), "nothing reached {}", Environment::get().demo.cluster);
+    assert_eq!(
+        run(administrator(["get", "secret", &canary.name])).await.code,
+        Some(1),
+        "nothing reached {}",
+        Environment::get().demo.cluster
+    );
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use e2e::environment::Environment;
 use e2e::normalise::{AGES, ALWAYS, normalise};
-use e2e::program::{Said, Way, admin, administrator, end_of, in_terminal, kubectl, lines_of, next_line, run, run_with_input, spawn};
+use e2e::program::{
+    Said, Way, admin, administrator, end_of, in_terminal, kubectl, lines_of, next_line, run, run_with_input, spawn,
+};
 use e2e::within;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -88,7 +90,13 @@ async fn same(steps: &[Step], cleanup: &str) {
         let parts = |said: &Said| (said.code, step.normal(&said.stdout), step.normal(&said.stderr));
         if parts(direct) != parts(through) {
             let line: String = step.words.join(" ").chars().take(200).collect();
-            writeln!(differences, "\n$ kubectl {line}\n--- direct: {:#?}\n--- through: {:#?}", parts(direct), parts(through)).unwrap();
+            writeln!(
+                differences,
+                "\n$ kubectl {line}\n--- direct: {:#?}\n--- through: {:#?}",
+                parts(direct),
+                parts(through)
+            )
+            .unwrap();
         }
     }
     assert!(differences.is_empty(), "{differences}");
@@ -173,9 +181,20 @@ async fn a_deployments_life_is_the_same() {
             step("apply -f - --dry-run=server -o yaml").input(&changed),
             step("apply -f -").input(&changed),
             words(&["patch", "deployment", "parity-web", "-p", r#"{"metadata":{"annotations":{"by":"strategic"}}}"#]),
-            words(&["patch", "deployment", "parity-web", "--type=merge", "-p", r#"{"metadata":{"annotations":{"by":"merge"}}}"#]),
             words(&[
-                "patch", "deployment", "parity-web", "--type=json", "-p",
+                "patch",
+                "deployment",
+                "parity-web",
+                "--type=merge",
+                "-p",
+                r#"{"metadata":{"annotations":{"by":"merge"}}}"#,
+            ]),
+            words(&[
+                "patch",
+                "deployment",
+                "parity-web",
+                "--type=json",
+                "-p",
                 r#"[{"op":"replace","path":"/metadata/annotations/by","value":"json"}]"#,
             ]),
             step("label deployment parity-web colour=red"),
@@ -219,7 +238,8 @@ async fn writes_conflicts_and_invalid_objects_are_the_same() {
             step("create -f -").input(&one),
             step("apply --server-side --field-manager=first -f -").input(&one),
             step("apply --server-side --field-manager=second -f -").input(&config_map("parity-writes", "two")),
-            step("apply --server-side --field-manager=second --force-conflicts -f -").input(&config_map("parity-writes", "two")),
+            step("apply --server-side --field-manager=second --force-conflicts -f -")
+                .input(&config_map("parity-writes", "two")),
             step("replace -f -").input(&config_map("parity-writes", "three")),
             step("apply -f -").input(&unknown_field),
             step("apply --validate=warn -f -").input(&unknown_field),
@@ -243,7 +263,16 @@ async fn a_pods_life_and_its_logs_are_the_same() {
     let wait = words(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/parity-job", "--timeout=90s"]);
     same(
         &[
-            words(&["run", "parity-job", &image, "--restart=Never", "--", "sh", "-c", "echo one; sleep 1; echo two; echo three"]),
+            words(&[
+                "run",
+                "parity-job",
+                &image,
+                "--restart=Never",
+                "--",
+                "sh",
+                "-c",
+                "echo one; sleep 1; echo two; echo three",
+            ]),
             wait.administrator(),
             step("logs parity-job"),
             step("logs parity-job --tail=1"),
@@ -365,7 +394,8 @@ async fn following_logs_is_the_same() {
     for way in [Way::Direct, Way::Through] {
         let script = "for n in 1 2 3; do echo line $n; sleep 1; done; echo on the error stream >&2";
         admin(["run", "parity-follow", &image, "--restart=Never", "--", "sh", "-c", script]).await;
-        admin(["wait", "--for=jsonpath={.status.containerStatuses[0].started}", "pod/parity-follow", "--timeout=60s"]).await;
+        admin(["wait", "--for=jsonpath={.status.containerStatuses[0].started}", "pod/parity-follow", "--timeout=60s"])
+            .await;
         let said = end_of(spawn(kubectl(way, ["logs", "-f", "parity-follow"]))).await;
         admin(["delete", "pod", "parity-follow", "--grace-period=0", "--force"]).await;
         seen.push(said);

@@ -8,7 +8,8 @@ use e2e::normalise::{ALWAYS, normalise};
 use e2e::program::{Way, admin};
 
 /// Headers that clients act on.
-const HEADERS: &[&str] = &["content-type", "etag", "cache-control", "vary", "warning", "location", "allow", "retry-after"];
+const HEADERS: &[&str] =
+    &["content-type", "etag", "cache-control", "vary", "warning", "location", "allow", "retry-after"];
 
 const DISCOVERY_V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 const OPENAPI_V2: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
@@ -19,7 +20,8 @@ const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
 const STRICT_BODY: &str = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"http-strict"},"silly":1}"#;
 const MAP: &str = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"http-map"},"data":{"a":"1"}}"#;
-const STALE: &str = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"shop-settings","resourceVersion":"1"}}"#;
+const STALE: &str =
+    r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"shop-settings","resourceVersion":"1"}}"#;
 const MAPS: &str = "/api/v1/namespaces/shop/configmaps";
 
 /// Method, path, headers, body.
@@ -53,10 +55,25 @@ const CORPUS: &[Call] = &[
     ("POST", MAPS, &[("content-type", JSON)], MAP),
     ("POST", MAPS, &[("content-type", JSON)], MAP),
     ("POST", "/api/v1/namespaces/shop/configmaps?dryRun=All", &[("content-type", JSON)], MAP),
-    ("POST", "/api/v1/namespaces/shop/configmaps?dryRun=All&fieldValidation=Strict", &[("content-type", JSON)], STRICT_BODY),
-    ("POST", "/api/v1/namespaces/shop/configmaps?dryRun=All&fieldValidation=Warn", &[("content-type", JSON)], STRICT_BODY),
+    (
+        "POST",
+        "/api/v1/namespaces/shop/configmaps?dryRun=All&fieldValidation=Strict",
+        &[("content-type", JSON)],
+        STRICT_BODY,
+    ),
+    (
+        "POST",
+        "/api/v1/namespaces/shop/configmaps?dryRun=All&fieldValidation=Warn",
+        &[("content-type", JSON)],
+        STRICT_BODY,
+    ),
     ("PATCH", "/api/v1/namespaces/shop/configmaps/http-map", &[("content-type", MERGE)], r#"{"data":{"b":"2"}}"#),
-    ("PATCH", "/api/v1/namespaces/shop/configmaps/http-map?dryRun=All", &[("content-type", MERGE)], r#"{"data":{"c":"3"}}"#),
+    (
+        "PATCH",
+        "/api/v1/namespaces/shop/configmaps/http-map?dryRun=All",
+        &[("content-type", MERGE)],
+        r#"{"data":{"c":"3"}}"#,
+    ),
     ("PUT", "/api/v1/namespaces/shop/configmaps/shop-settings", &[("content-type", JSON)], STALE),
     ("DELETE", "/api/v1/namespaces/shop/configmaps/http-map?dryRun=All", &[], ""),
     ("DELETE", "/api/v1/namespaces/shop/configmaps/http-map", &[], ""),
@@ -86,8 +103,15 @@ async fn the_corpus_is_answered_the_same() {
             if direct != through {
                 let cut = |text: &str| text.chars().take(1_500).collect::<String>();
                 let show = |seen: &(u16, Vec<_>, String)| format!("{} {:?}\n{}", seen.0, seen.1, cut(&seen.2));
-                writeln!(differences, "\n{protocol:?} {} {}\n--- direct: {}\n--- through: {}", call.0, call.1, show(&direct), show(&through))
-                    .unwrap();
+                writeln!(
+                    differences,
+                    "\n{protocol:?} {} {}\n--- direct: {}\n--- through: {}",
+                    call.0,
+                    call.1,
+                    show(&direct),
+                    show(&through)
+                )
+                .unwrap();
             }
         }
     }
@@ -101,7 +125,8 @@ async fn openapi_v3_is_cached_as_directly() {
     for way in [Way::Direct, Way::Through] {
         let door = Door::agent(way, Protocol::Http2).await;
         let index = door.get("/openapi/v3", &[("accept", JSON)]).await.json();
-        let path = index.pointer("/paths/apis~1apps~1v1/serverRelativeURL").and_then(|url| url.as_str()).unwrap().to_owned();
+        let path =
+            index.pointer("/paths/apis~1apps~1v1/serverRelativeURL").and_then(|url| url.as_str()).unwrap().to_owned();
         assert!(path.starts_with("/openapi/v3/apis/apps/v1?hash="), "{path}");
         let full = door.get(&path, &[("accept", JSON)]).await;
         assert_eq!(full.status, 200);

@@ -68,7 +68,8 @@ async fn with_a_terminal_every_channel_equals_what_was_delivered() {
     let mut exec = Exec::open(pod, TERMINAL, &["sh", "-c", &format!(": {mark}; exec sh")]).await.unwrap();
     exec.send(RESIZE, br#"{"Width":132,"Height":43}"#).await;
     exec.send(STDIN, b"stty size; printf '\\016odd\\017 \\377\\n'; echo over-$((40+2))\n").await;
-    exec.read_until(|got| got.get(&STDOUT).is_some_and(|bytes| String::from_utf8_lossy(bytes).contains("over-42"))).await;
+    exec.read_until(|got| got.get(&STDOUT).is_some_and(|bytes| String::from_utf8_lossy(bytes).contains("over-42")))
+        .await;
     exec.send(STDIN, b"exit 9\n").await;
     exec.end().await;
     let session = session(&mark).await;
@@ -91,7 +92,12 @@ async fn stdout_stderr_and_the_final_status_equal_what_was_delivered() {
     exec.end().await;
     assert_eq!((exec.got(STDOUT), exec.got(STDERR)), (&b"got a line\n"[..], &b"complaint\n"[..]));
     let session = session(&mark).await;
-    for (channel, bytes) in [("stdin", &b"a line\n"[..]), ("stdout", exec.got(STDOUT)), ("stderr", exec.got(STDERR)), ("error", exec.got(ERROR))] {
+    for (channel, bytes) in [
+        ("stdin", &b"a line\n"[..]),
+        ("stdout", exec.got(STDOUT)),
+        ("stderr", exec.got(STDERR)),
+        ("error", exec.got(ERROR)),
+    ] {
         equals(&session, channel, bytes).await;
     }
 }
@@ -155,7 +161,10 @@ async fn a_recording_is_listed_shown_played_and_exported() {
     assert!(lines[1..].iter().any(|event| event[1] == "o" && event[2].to_string().contains(&mark)), "{cast}");
     let frames = lockgate(Who::Auditor, &["sessions", "export", id, "--format", "jsonl"]).await.ok().out();
     let frames: Vec<Value> = frames.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect();
-    assert!(frames.iter().any(|frame| frame["channel"] == "stdout") && frames.iter().any(|frame| frame["channel"] == "error"));
+    assert!(
+        frames.iter().any(|frame| frame["channel"] == "stdout")
+            && frames.iter().any(|frame| frame["channel"] == "error")
+    );
     assert_ne!(lockgate(Who::Agent, &["sessions", "show", id]).await.code, Some(0), "recordings are for people");
 }
 
@@ -181,7 +190,10 @@ async fn what_did_not_start_leaves_no_recording() {
     let refusal = refused.iter().find(exec_of).expect("the refusal is on record");
     assert_eq!((text(refusal, "/decision/effect"), text(refusal, "/outcome")), ("deny", "refused"));
     let lost = records(&["--name", &missing]).await;
-    assert!(lost.iter().any(|record| record["upstream"]["status"] == 404 || record["response"]["status"] == 404), "{lost:?}");
+    assert!(
+        lost.iter().any(|record| record["upstream"]["status"] == 404 || record["response"]["status"] == 404),
+        "{lost:?}"
+    );
     assert!(!sessions().await.iter().any(|session| session["argv"].to_string().contains(&mark)));
 }
 
@@ -207,7 +219,8 @@ async fn a_repeated_container_is_one_and_two_are_refused() {
     exec.end().await;
     assert_eq!(exec.got(STDOUT), format!("{mark}\n").as_bytes());
     assert_eq!(session(&mark).await["container"], "shell");
-    let refused = Exec::open(pod, &format!("{STDIO}&container=shell&container=side"), &argv).await.err().expect("refused");
+    let refused =
+        Exec::open(pod, &format!("{STDIO}&container=shell&container=side"), &argv).await.err().expect("refused");
     let tokio_tungstenite::tungstenite::Error::Http(answer) = *refused else { panic!("{refused}") };
     assert_eq!(answer.status(), 400);
     assert!(String::from_utf8_lossy(answer.body().as_deref().unwrap_or_default()).contains("container"));

@@ -24,7 +24,11 @@ async fn each_watch_event_arrives_before_the_next_is_made() {
             let patch = format!(r#"{{"data":{{"n":"{n}"}}}}"#);
             admin(["patch", "configmap", &name, "--type=merge", "-p", &patch]).await;
             let event = stream.event().await;
-            assert_eq!((&event["type"], &event["object"]["data"]["n"]), (&"MODIFIED".into(), &n.to_string().into()), "{protocol:?}");
+            assert_eq!(
+                (&event["type"], &event["object"]["data"]["n"]),
+                (&"MODIFIED".into(), &n.to_string().into()),
+                "{protocol:?}"
+            );
         }
         admin(["delete", "configmap", &name]).await;
         assert_eq!(stream.event().await["type"], "DELETED");
@@ -57,11 +61,13 @@ async fn each_log_line_arrives_before_the_next_is_written() {
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let name = format!("streaming-{}", unique());
         // One line for each file that appears.
-        let script = "n=0; while true; do if [ -e /tmp/$n ]; then echo line $n; n=$((n+1)); else usleep 20000; fi; done";
+        let script =
+            "n=0; while true; do if [ -e /tmp/$n ]; then echo line $n; n=$((n+1)); else usleep 20000; fi; done";
         admin(["run", &name, &image, "--restart=Never", "--", "sh", "-c", script]).await;
         admin(["wait", "--for=condition=Ready", &format!("pod/{name}"), "--timeout=60s"]).await;
         let door = Door::agent(Way::Through, protocol).await;
-        let mut stream = door.stream("GET", &format!("/api/v1/namespaces/shop/pods/{name}/log?follow=true"), &[], b"").await;
+        let mut stream =
+            door.stream("GET", &format!("/api/v1/namespaces/shop/pods/{name}/log?follow=true"), &[], b"").await;
         assert_eq!(stream.status, 200);
         for n in 0..EVENTS {
             admin(["exec", &name, "--", "touch", &format!("/tmp/{n}")]).await;

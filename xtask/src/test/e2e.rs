@@ -93,7 +93,8 @@ fn stop(state: &Path) -> Result<()> {
 pub(crate) fn run_example(name: &str, state: &Path, argument: Option<&Path>) -> Result<()> {
     let mut command = cargo();
     command.args(["run", "--quiet", "--package", "e2e", "--example", name, "--"]).args(argument);
-    let status = command.current_dir(super::workspace()?).envs(environment(state)?).status().context("cannot run cargo")?;
+    let status =
+        command.current_dir(super::workspace()?).envs(environment(state)?).status().context("cannot run cargo")?;
     if !status.success() {
         bail!("{name} failed ({status})");
     }
