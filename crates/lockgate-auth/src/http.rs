@@ -115,17 +115,6 @@ impl HttpClient {
         serde_json::from_slice(answer.body.expose()).map_err(|_| not_json(url))
     }
 
-    /// POST of a form; any status. `basic` is the client's own credential, already encoded.
-    pub(crate) async fn form(
-        &self,
-        url: &Url,
-        fields: &[(&str, &str)],
-        basic: Option<HeaderValue>,
-    ) -> Result<Answer, HttpError> {
-        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.send(url, Method::POST, basic, Bytes::from(form)).await
-    }
-
     async fn send(
         &self,
         url: &Url,

@@ -2,10 +2,10 @@
 //!
 //! Owns every secret that Lockgate handles. Inward: [`Issuers::authenticate`] turns an `Authorization` header into a
 //! [`Subject`](lockgate_core::Subject) or an error, and there is no third way (no anonymous access, never the gateway's
-//! own rights). Outward: [`Cluster`] holds the TLS configuration and the credential for one API server. [`login`] is how
-//! people and programs of ours get tokens.
+//! own rights). Outward: [`Cluster`] holds the TLS configuration and the credential for one API server.
 //!
-//! Refuses to know: what a subject may do, the audit log, Kubernetes' requests.
+//! Refuses to know: what a subject may do, the audit log, Kubernetes' requests, and how people are sent through a browser
+//! (`lockgate-console` asks; what comes back is checked here).
 //!
 //! **An agent's token is never read as a human's.** Agents and humans have separate audiences, which must not overlap
 //! (a configuration where they do is refused), a token that names both is refused, and a token that a program got for
@@ -21,7 +21,6 @@ mod http;
 mod issuer;
 mod jwk;
 mod keys;
-pub mod login;
 
 pub use claims::CLOCK_LEEWAY;
 pub use cluster::{Cluster, ClusterConfig, CredentialError};
