@@ -11,6 +11,7 @@ pub mod http;
 pub mod normalise;
 pub mod person;
 pub mod program;
+pub mod standalone;
 pub mod token;
 pub mod websocket;
 
