@@ -34,6 +34,7 @@ use crate::config::{Config, Loaded};
 /// When the configuration is not valid or a part cannot start.
 pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     log_to_stderr()?;
+    descriptors::raise_limit();
     let loaded = Loaded::read(path)?;
     let config = &loaded.config;
     let server_tls = tls::server(&loaded)?;
