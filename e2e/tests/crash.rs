@@ -167,7 +167,7 @@ async fn no_call_reaches_a_scripted_api_server_without_a_record() {
     })
     .await;
     let issuer = Issuer::start(&certificate).await;
-    let settings = Settings::new(directory.path(), &certificate, &issuer, &api);
+    let settings = Settings::new(directory.path(), &certificate, &issuer, &api.url());
     let mut gateway = Gateway::start(directory.path(), settings).await;
     let client = gateway.client(&certificate.certificate, &issuer.agent(&["deployers".to_owned()]));
     let load = storm(&mut gateway, &client, "cm").await;

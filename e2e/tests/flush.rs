@@ -133,7 +133,7 @@ async fn the_record_is_flushed_before_the_first_byte_goes_upstream() {
     })
     .await;
     let issuer = Issuer::start(&certificate).await;
-    let settings = Settings::new(directory.path(), &certificate, &issuer, &api);
+    let settings = Settings::new(directory.path(), &certificate, &issuer, &api.url());
     let gateway = Gateway::start(directory.path(), settings).await;
     let client = gateway.client(&certificate.certificate, &issuer.agent(&["deployers".to_owned()]));
     let mut connection = client.connect(Protocol::Http1).await.unwrap();

@@ -136,7 +136,7 @@ async fn world() -> World {
     })
     .await;
     let issuer = Issuer::start(&certificate).await;
-    let settings = Settings::new(directory.path(), &certificate, &issuer, &api);
+    let settings = Settings::new(directory.path(), &certificate, &issuer, &api.url());
     let gateway = Gateway::start(directory.path(), settings).await;
     let client = gateway.client(&certificate.certificate, &issuer.agent(&["deployers".to_owned()]));
     World { gateway, client, _servers: (api, issuer), _directory: directory }

@@ -1,6 +1,7 @@
 //! The composition root: configuration in, a running gateway and console out. Nothing is decided here.
 
 mod console;
+mod descriptors;
 mod drain;
 mod operations;
 mod policy;

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
-use super::{CLUSTER, Certificate, Client, Issuer, Server};
+use super::{CLUSTER, Certificate, Client, Issuer};
 
 /// A busy machine may be slow; a gateway that takes longer does not start.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -52,11 +52,11 @@ pub struct Gateway {
 }
 
 impl Settings {
-    /// A gateway in front of `api`, believing `issuer`; its files are in `directory`.
+    /// A gateway in front of the API server at the URL `api`, believing `issuer`; its files are in `directory`.
     ///
     /// # Panics
     /// If they cannot be written.
-    pub fn new(directory: &Path, certificate: &Certificate, issuer: &Issuer, api: &Server) -> Self {
+    pub fn new(directory: &Path, certificate: &Certificate, issuer: &Issuer, api: &str) -> Self {
         let write = |name: &str, text: &str| {
             std::fs::write(directory.join(name), text).unwrap_or_else(|error| panic!("{name}: {error}"));
         };
@@ -67,7 +67,7 @@ impl Settings {
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "clusters": [{"name": "c", "cluster": {"server": api.url(), "certificate-authority-data": authority}}],
+            "clusters": [{"name": "c", "cluster": {"server": api, "certificate-authority-data": authority}}],
             "users": [{"name": "u", "user": {"token": "upstream-credential"}}],
         });
         write("kubeconfig", &kubeconfig.to_string());
