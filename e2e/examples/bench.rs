@@ -1,6 +1,12 @@
 //! CPU per request: the API server alone, nginx as a bare TLS reverse proxy (where it is installed), and Lockgate with every
 //! duty on: identity, policy, durable audit, masking. See `bench/README.md`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a tool for developers")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a tool for developers"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,7 +48,8 @@ fn answer(path: &str) -> String {
     }
     let fields = json!({"f:spec": {"f:containers": {"k:{\"name\":\"web\"}": {".": {}, "f:image": {}, "f:name": {}}}}});
     let managed = json!([{"manager": "kubelet", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": fields}]);
-    let environment: Vec<_> = (0..60).map(|n| json!({"name": format!("VARIABLE_{n}"), "value": "some value"})).collect();
+    let environment: Vec<_> =
+        (0..60).map(|n| json!({"name": format!("VARIABLE_{n}"), "value": "some value"})).collect();
     let container = json!({"name": "web", "image": "registry.example/web:1", "env": environment});
     json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "p", "managedFields": managed},
         "spec": {"containers": [container]}, "status": {"phase": "Running"}})
@@ -163,7 +170,9 @@ async fn main() {
     }
     let behind = client(gateway.address("gateway"), &format!("/clusters/{CLUSTER}"));
     contestants.push(Contestant { name: "lockgate", client: behind, pids: vec![gateway.pid()] });
-    println!("CPU and time per request, as a multiple of the first contestant in the same run; medians of {ROUNDS} rounds");
+    println!(
+        "CPU and time per request, as a multiple of the first contestant in the same run; medians of {ROUNDS} rounds"
+    );
     for (what, path) in [("pod", "/api/v1/namespaces/shop/pods/p"), ("secret", "/api/v1/namespaces/shop/secrets/s")] {
         for protocol in [Protocol::Http1, Protocol::Http2] {
             let mut rounds: BTreeMap<usize, Vec<Round>> = BTreeMap::new();

@@ -31,7 +31,8 @@ const RATIO_MAX: f64 = 2.0;
 /// What a shell or a service gets where nobody asked for more.
 const OPEN_FILES: u32 = 1_024;
 
-const POD: &str = r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"shop"},"spec":{"nodeName":"n"}}"#;
+const POD: &str =
+    r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"shop"},"spec":{"nodeName":"n"}}"#;
 
 const LIST: &str = r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":["#;
 /// Nothing is taken for so long: every buffer on the way is full.
@@ -53,7 +54,9 @@ fn watch_body(api: &Arc<Api>) -> e2e::standalone::Body {
     chunks(futures_util::stream::unfold(event, |mut event| async move {
         event.changed().await.ok()?;
         let number = *event.borrow_and_update();
-        let line = format!("{{\"type\":\"MODIFIED\",\"object\":{{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"event-{number}\"}}}}}}\n");
+        let line = format!(
+            "{{\"type\":\"MODIFIED\",\"object\":{{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"event-{number}\"}}}}}}\n"
+        );
         Some((Bytes::from(line), event))
     }))
 }
@@ -87,7 +90,9 @@ async fn world() -> World {
         let (kind, body) = match (head.uri.query(), head.uri.path()) {
             (Some(query), _) if query.contains("watch") => ("application/json", watch_body(&script)),
             (_, path) if path.ends_with("/log") => ("text/plain", endless_body(&script, "", "a line of the log\n")),
-            (_, path) if path.ends_with("/pods") => ("application/json", endless_body(&script, LIST, &format!("{POD},"))),
+            (_, path) if path.ends_with("/pods") => {
+                ("application/json", endless_body(&script, LIST, &format!("{POD},")))
+            }
             _ => ("application/json", whole(POD)),
         };
         Response::builder().header("content-type", kind).body(body).unwrap()
@@ -193,7 +198,10 @@ async fn measure(world: &World) -> f64 {
     };
     let (median, high) = (ratio(50, &mut with, &mut without), ratio(99, &mut with, &mut without));
     let p99 = (percentile(&mut with, 99), percentile(&mut without, 99));
-    eprintln!("GETs beside the load: p50 {median:.2} times, p99 {high:.2} times its usual ({:?} and {:?})", p99.0, p99.1);
+    eprintln!(
+        "GETs beside the load: p50 {median:.2} times, p99 {high:.2} times its usual ({:?} and {:?})",
+        p99.0, p99.1
+    );
     high
 }
 
@@ -203,8 +211,13 @@ async fn a_thousand_watches_and_fifty_stalled_readers_do_not_slow_a_get() {
     let mut watches = open_watches(&world).await;
     let stalled = stall(&world).await;
     let taken = world.api.taken.load(Ordering::SeqCst);
-    eprintln!("{} watches, {} stalled; resident {} KiB, idle gateway {} KiB", watches.len(), stalled.len(),
-        world.loaded.memory("VmRSS") / 1024, world.idle.memory("VmRSS") / 1024);
+    eprintln!(
+        "{} watches, {} stalled; resident {} KiB, idle gateway {} KiB",
+        watches.len(),
+        stalled.len(),
+        world.loaded.memory("VmRSS") / 1024,
+        world.idle.memory("VmRSS") / 1024
+    );
     let mut ratios = Vec::new();
     for _ in 0..MEASUREMENTS {
         ratios.push(measure(&world).await);

@@ -17,7 +17,8 @@ const WATCH: &str = "/api/v1/namespaces/shop/configmaps?watch=1";
 /// The groups, and a valid token of about so many bytes that names them.
 fn token(issuer: &Issuer, groups: usize, bytes: usize) -> (Vec<String>, String) {
     let groups: Vec<String> = (0..groups).map(|number| format!("group-{number:03}")).collect();
-    let claims = |padding: usize| json!({"aud": "lockgate", "sub": "a", "groups": groups, "padding": "p".repeat(padding)});
+    let claims =
+        |padding: usize| json!({"aud": "lockgate", "sub": "a", "groups": groups, "padding": "p".repeat(padding)});
     let bare = issuer.sign(&claims(0)).len();
     (groups.clone(), issuer.sign(&claims((bytes - bare) / 4 * 3)))
 }

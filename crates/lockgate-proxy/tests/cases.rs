@@ -85,7 +85,10 @@ async fn read_head(client: &mut DuplexStream) -> (String, Vec<u8>) {
 }
 
 fn large_object() -> String {
-    format!(r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"name":"c"}},"data":{{"k":"{}"}}}}"#, "x".repeat(900_000))
+    format!(
+        r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"name":"c"}},"data":{{"k":"{}"}}}}"#,
+        "x".repeat(900_000)
+    )
 }
 
 async fn answering(limits: Limits) -> World {

@@ -77,8 +77,7 @@ impl Client {
         let io = TokioIo::new(stream);
         match protocol {
             Protocol::Http1 => {
-                let (sender, connection) =
-                    hyper::client::conn::http1::handshake(io).await.map_err(io::Error::other)?;
+                let (sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(io::Error::other)?;
                 tokio::spawn(async move { connection.await.ok() });
                 Ok(Connection::Http1(sender, self.clone()))
             }
