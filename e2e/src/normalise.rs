@@ -42,14 +42,26 @@ pub const ALWAYS: &[Normalisation] = &[
     Normalisation {
         name: "pod name",
         because: "the API server appends five random characters to generated names",
-        pattern: r"-[bcdfghjklmnpqrstvwxz2456789]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}\b",
+        pattern: r"-[bcdfghjklmnpqrstvwxz2456789]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}(?-u:\b)",
         with: "-<hash>-<pod>",
     },
     Normalisation {
         name: "template hash",
         because: "a restart puts the time into the template",
-        pattern: r"(?:-|pod-template-hash=|pod-template-hash: )[bcdfghjklmnpqrstvwxz2456789]{8,10}\b",
+        pattern: r"(?:-|pod-template-hash=|pod-template-hash: )[bcdfghjklmnpqrstvwxz2456789]{8,10}(?-u:\b)",
         with: "-<hash>",
+    },
+    Normalisation {
+        name: "volume name",
+        because: "as above",
+        pattern: r"kube-api-access-[bcdfghjklmnpqrstvwxz2456789]{5}",
+        with: "kube-api-access-<volume>",
+    },
+    Normalisation {
+        name: "exec",
+        because: "the container runtime chooses it",
+        pattern: r#"exec \"[0-9a-f]{64}\""#,
+        with: "exec <id>",
     },
     Normalisation {
         name: "container",
@@ -60,7 +72,7 @@ pub const ALWAYS: &[Normalisation] = &[
     Normalisation {
         name: "pod address",
         because: "the network plugin hands out the next one",
-        pattern: r"\b10\.\d+\.\d+\.\d+",
+        pattern: r"(?-u:\b)10\.\d+\.\d+\.\d+",
         with: "<pod address>",
     },
     Normalisation {
@@ -82,7 +94,7 @@ pub const AGES: &[Normalisation] = &[
     Normalisation {
         name: "age",
         because: "time goes on between the runs",
-        pattern: r"\b(\d+y)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?\d+[smhdy]\b|<invalid>",
+        pattern: r"(?-u:\b)(\d+y)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?\d+[smhdy](?-u:\b)|<invalid>",
         with: "<age>",
     },
     Normalisation {

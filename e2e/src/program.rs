@@ -175,6 +175,21 @@ pub async fn next_line(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
     within("the next line", lines.next_line()).await.expect("standard output").expect("another line before the end")
 }
 
+/// Runs a program in a terminal of its own at which nobody types.
+///
+/// # Panics
+/// If it cannot be started, or does not end in time.
+pub async fn run_in_terminal(command: &Command) -> Said {
+    let mut script = in_terminal(command);
+    script.stdin(Stdio::piped());
+    let mut child = spawn_piped(script);
+    // Held to the end: a terminal whose input has ended types the end-of-file character.
+    let typing = child.stdin.take();
+    let said = end_of(child).await;
+    drop(typing);
+    said
+}
+
 /// Wraps a program so that it runs in a terminal of its own; what the terminal shows comes on standard output.
 pub fn in_terminal(command: &Command) -> Command {
     let words = std::iter::once(command.as_std().get_program()).chain(command.as_std().get_args());

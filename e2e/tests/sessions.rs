@@ -2,7 +2,7 @@
 
 use e2e::environment::Environment;
 use e2e::person::{Who, lockgate, records, sessions, text};
-use e2e::program::{Said, Way, in_terminal, kubectl, run, run_with_input};
+use e2e::program::{Said, Way, admin, kubectl, run, run_in_terminal, run_with_input};
 use e2e::websocket::{ERROR, Exec, RESIZE, STDERR, STDIN, STDOUT};
 use e2e::{sha256, unique, until};
 use serde_json::Value;
@@ -107,7 +107,7 @@ async fn a_person_at_a_terminal_is_recorded() {
     let mark = unique();
     let pod = &Environment::get().demo.pod;
     let script = format!("echo {mark}; printf '\\033[31mred\\033[0m\\n'");
-    let said = run(in_terminal(&kubectl(Way::Through, ["exec", "-it", pod, "--", "sh", "-c", &script]))).await.ok();
+    let said = run_in_terminal(&kubectl(Way::Through, ["exec", "-it", pod, "--", "sh", "-c", &script])).await.ok();
     let session = session(&mark).await;
     equals(&session, "stdout", &said.stdout).await;
     assert!(session["channels"]["resize"]["bytes"].as_u64() > Some(0), "kubectl told the terminal's size: {session}");
@@ -172,28 +172,30 @@ async fn a_recording_is_listed_shown_played_and_exported() {
 #[tokio::test]
 async fn what_did_not_start_leaves_no_recording() {
     let mark = unique();
-    let command = ["sh", "-c", &format!("echo {mark}")];
-    let try_in = |namespace: &'static str, pod: String| {
-        run(kubectl(Way::Through, [&["exec", "-n", namespace, &pod, "--"][..], &command].concat()))
-    };
-    let by_policy = try_in("kube-system", format!("pod-{mark}")).await;
+    let elsewhere = format!("sessions-{mark}");
+    let image = format!("--image={}", Environment::get().demo.image);
+    admin(["run", &elsewhere, "-n", "scratch", &image, "--restart=Never", "--", "sleep", "3600"]).await;
+    let script = format!("echo {mark}");
+    let by_policy = run(kubectl(Way::Through, ["exec", "-n", "scratch", &elsewhere, "--", "sh", "-c", &script])).await;
     assert_eq!(by_policy.code, Some(1), "{}", by_policy.text());
-    assert!(by_policy.err().contains("Lockgate"), "{}", by_policy.text());
-    let missing = format!("missing-{mark}");
-    let not_found = try_in("shop", missing.clone()).await;
-    assert_eq!(not_found.code, Some(1));
-    let direct = run(kubectl(Way::Direct, [&["exec", &missing, "--"][..], &command].concat())).await;
-    assert_eq!(not_found.err(), direct.err(), "as directly");
-
-    let refused = records(&["--name", &format!("pod-{mark}")]).await;
+    assert!(by_policy.err().contains("Lockgate did not run"), "{}", by_policy.text());
+    let refused = records(&["--name", &elsewhere]).await;
     let exec_of = |record: &&Value| text(record, "/action/subresource") == "exec";
     let refusal = refused.iter().find(exec_of).expect("the refusal is on record");
     assert_eq!((text(refusal, "/decision/effect"), text(refusal, "/outcome")), ("deny", "refused"));
-    let lost = records(&["--name", &missing]).await;
-    assert!(
-        lost.iter().any(|record| record["upstream"]["status"] == 404 || record["response"]["status"] == 404),
-        "{lost:?}"
-    );
+    admin(["delete", "pod", &elsewhere, "-n", "scratch", "--grace-period=0", "--force"]).await;
+
+    let missing = format!("missing-{mark}");
+    let not_found = Exec::open(&missing, STDIO, &["sh", "-c", &script]).await.err().expect("no such pod");
+    let tokio_tungstenite::tungstenite::Error::Http(answer) = *not_found else { panic!("{not_found}") };
+    assert_eq!(answer.status(), 404);
+    let body = String::from_utf8_lossy(answer.body().as_deref().unwrap_or_default()).into_owned();
+    assert!(body.contains(&format!(r#"pods \"{missing}\" not found"#)), "the cluster's own words: {body}");
+    let lost = until("it is finished in the log", || async {
+        records(&["--name", &missing]).await.into_iter().find(|record| record["finishedAt"].is_string())
+    })
+    .await;
+    assert_eq!(lost["upstream"]["status"], 404, "{lost}");
     assert!(!sessions().await.iter().any(|session| session["argv"].to_string().contains(&mark)));
 }
 
