@@ -64,7 +64,11 @@ impl Step {
             return None;
         }
         let command = kubectl(way, &self.words);
-        Some(if self.in_terminal { run_in_terminal(&command).await } else { run_with_input(command, &self.input).await })
+        Some(if self.in_terminal {
+            run_in_terminal(&command).await
+        } else {
+            run_with_input(command, &self.input).await
+        })
     }
 
     fn normal(&self, bytes: &[u8]) -> String {

@@ -181,8 +181,10 @@ async fn a_streaming_list_is_the_same() {
     );
     for protocol in [Protocol::Http1, Protocol::Http2] {
         // Both watch the same object at the same time: nothing needs to be normalised but where the bookmark stands.
-        let mut direct: Stream = Door::agent(Way::Direct, protocol).await.stream("GET", &path, &[("accept", JSON)], b"").await;
-        let mut through: Stream = Door::agent(Way::Through, protocol).await.stream("GET", &path, &[("accept", JSON)], b"").await;
+        let mut direct: Stream =
+            Door::agent(Way::Direct, protocol).await.stream("GET", &path, &[("accept", JSON)], b"").await;
+        let mut through: Stream =
+            Door::agent(Way::Through, protocol).await.stream("GET", &path, &[("accept", JSON)], b"").await;
         assert_eq!((direct.status.as_u16(), through.status.as_u16()), (200, 200));
         assert_eq!(String::from_utf8(direct.line().await), String::from_utf8(through.line().await), "{protocol:?}");
         let (bookmark, ours) = (direct.line().await, through.line().await);
@@ -191,7 +193,11 @@ async fn a_streaming_list_is_the_same() {
         let ours: Value = serde_json::from_slice(&ours).unwrap();
         assert_eq!(ours["type"], "BOOKMARK");
         assert_eq!(ours["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
-        assert!(ours["object"]["metadata"]["resourceVersion"].as_str().is_some_and(|version| version.parse::<u64>().is_ok()));
+        assert!(
+            ours["object"]["metadata"]["resourceVersion"]
+                .as_str()
+                .is_some_and(|version| version.parse::<u64>().is_ok())
+        );
         let later = format!("http={protocol:?}");
         admin(["annotate", "configmap", "http-streamed", "--overwrite", &later]).await;
         assert_eq!(String::from_utf8(direct.line().await), String::from_utf8(through.line().await), "{protocol:?}");
