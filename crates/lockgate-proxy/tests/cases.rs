@@ -34,6 +34,9 @@ rules:
 ";
 const OBJECT: &str = r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"c","uid":"uid-1"}}"#;
 
+/// Sends the chunks of one watch.
+type EventSender = mpsc::Sender<Result<Bytes, std::io::Error>>;
+
 /// The client's end of a connection of this protocol.
 fn connect(world: &World, protocol: Protocol) -> DuplexStream {
     let (client, server) = tokio::io::duplex(64 * 1024);
@@ -150,7 +153,7 @@ async fn c03_a_client_that_never_sends_its_body_is_cut_at_the_limit() {
 async fn c24_requests_are_not_queued_behind_300_watches_on_their_connection() {
     const WATCHES: usize = 300;
     const GETS: usize = 200;
-    let events: Arc<Mutex<Vec<mpsc::Sender<Result<Bytes, std::io::Error>>>>> = Arc::default();
+    let events: Arc<Mutex<Vec<EventSender>>> = Arc::default();
     let opened = Arc::clone(&events);
     // The API server allows 100 streams on a connection, or as many as it likes: the gateway must not depend on it.
     let api = ApiServer::new(Protocol::Http2, move |seen| {
