@@ -27,6 +27,7 @@ pub(super) fn prepare_tools() -> Result<()> {
     tools::node()?;
     tools::python_client()?;
     tools::chromium()?;
+    tools::packages(&[("strace", "strace")], "the test of the flush before the first upstream byte")?;
     let programs = tools::programs(tools::Scope::Whole)?;
     if let Some(built) = &programs.built {
         tools::images(built)?;
