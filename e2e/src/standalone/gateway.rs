@@ -18,6 +18,8 @@ use super::{CLUSTER, Certificate, Client, Issuer};
 /// A busy machine may be slow; a gateway that takes longer does not start.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// After SIGKILL.
+const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// Everything is allowed; what is masked is masked.
 const POLICY: &str = "
@@ -224,6 +226,18 @@ impl Gateway {
     /// If the kernel does not let it.
     pub fn forget_peak(&self) {
         std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("/proc/PID/clear_refs");
+    }
+}
+
+impl Drop for Gateway {
+    /// Waits for its end, so that nobody writes any more into the directory that goes next.
+    fn drop(&mut self) {
+        let deadline = std::time::Instant::now() + END_WITHIN;
+        if self.child.start_kill().is_ok() {
+            while matches!(self.child.try_wait(), Ok(None)) && std::time::Instant::now() < deadline {
+                std::thread::sleep(LOOK_EVERY);
+            }
+        }
     }
 }
 
