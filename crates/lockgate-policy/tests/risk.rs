@@ -240,6 +240,33 @@ fn identities_guard_rails_and_definitions() {
     assert_eq!(with(&format!("create {definition}"), json!({"spec": {"versions": []}})), Ask);
 }
 
+/// A reviewer took a node over with these: the value that arrives is not in the request.
+#[test]
+fn a_json_patch_that_copies_or_moves_escalates_whatever_it_touches() {
+    let table = [
+        json!([{"op": "copy", "from": "/spec/template/spec/containers/0/startupProbe/httpGet", "path": "/spec/template/spec/volumes/0/hostPath"}]),
+        json!([{"op": "move", "from": "/spec/paused", "path": "/spec/template/spec/hostNetwork"}]),
+        json!([{"op": "replace", "path": "/spec/x", "value": 1}, {"op": "copy", "from": "/a", "path": "/b"}]),
+    ];
+    for operations in table {
+        assert_eq!(json_patch("patch apps/deployments", operations.clone()), Escalation, "{operations}");
+    }
+    assert_eq!(
+        json_patch("patch apps/deployments", json!([{"op": "add", "path": "/metadata/labels/a", "value": "b"}])),
+        Write
+    );
+}
+
+#[test]
+fn a_pod_that_reads_a_secret_into_its_environment_asks() {
+    let container = |part: serde_json::Value| json!({"spec": {"template": {"spec": {"containers": [part]}}}});
+    let by_key = json!({"env": [{"name": "P", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]});
+    let whole = json!({"envFrom": [{"secretRef": {"name": "db"}}]});
+    for part in [by_key, whole] {
+        assert_eq!(with("patch apps/deployments", container(part.clone())), Ask, "{part}");
+    }
+}
+
 #[test]
 fn oracles_on_masked_fields_escalate() {
     let table = [

@@ -59,7 +59,9 @@ pub(crate) struct AnswerStream {
     upstream: UpstreamBody,
     masker: Option<Box<Masker>>,
     facts: ResponseFacts,
-    /// Frames given out beyond the upstream's own: the masker's last words.
+    /// Whether the masker has seen a byte; until then it has nothing to agree to (HEAD, 304).
+    begun: bool,
+    /// Nothing follows.
     finished: bool,
     end: Option<oneshot::Sender<End>>,
     draining: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -76,7 +78,18 @@ impl AnswerStream {
         let (end, ending) = oneshot::channel();
         let facts = ResponseFacts { status, bytes: 0, masked: 0 };
         let draining = Box::pin(draining.cancelled_owned());
-        (Self { upstream, masker: masker.map(Box::new), facts, finished: false, end: Some(end), draining }, ending)
+        (
+            Self {
+                upstream,
+                masker: masker.map(Box::new),
+                facts,
+                begun: false,
+                finished: false,
+                end: Some(end),
+                draining,
+            },
+            ending,
+        )
     }
 
     fn tell(&mut self, end: impl FnOnce(ResponseFacts) -> End) {
@@ -123,6 +136,7 @@ impl Body for AnswerStream {
             match frame {
                 Some(Ok(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
+                    self.begun = true;
                     let Some(masker) = &mut self.masker else { return self.give(data) };
                     let mut masked = Vec::with_capacity(data.len().saturating_add(64));
                     if let Err(error) = masker.push(&data, &mut masked) {
@@ -143,7 +157,7 @@ impl Body for AnswerStream {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.finished || (self.masker.is_none() && self.upstream.is_end_stream())
+        self.finished || ((self.masker.is_none() || !self.begun) && self.upstream.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

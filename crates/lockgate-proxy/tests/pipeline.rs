@@ -282,6 +282,15 @@ async fn a_client_that_leaves_is_recorded_as_such() {
     assert_eq!(world.records().await[0].outcome, Some(Outcome::Aborted));
 }
 
+/// Its answer has no body to mask, and was once recorded as if the client had gone away.
+#[tokio::test]
+async fn a_head_request_ends_like_any_other() {
+    let world = world(|_| Reply::status(405, "application/json", "")).await;
+    let answer = world.send(request("HEAD", "/api/v1/namespaces/shop/pods", "")).await;
+    assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(world.records().await[0].outcome, Some(Outcome::Completed));
+}
+
 #[tokio::test]
 async fn a_stalled_upstream_does_not_block_another_request() {
     let world = world(|seen| if seen.target.contains("slow") { Reply::Stall } else { Reply::json(POD) }).await;

@@ -43,6 +43,9 @@ pub(crate) fn added(request: &Request<'_>) -> Risk {
     if request.is("", "secrets") && json_patch && probes_masked_fields(object) {
         return Risk::Escalation;
     }
+    if json_patch && takes_values_from_elsewhere(object) {
+        return Risk::Escalation;
+    }
     let pods = request.subresource.is_none() && POD_BEARING.contains(&(request.api_group, request.resource));
     walk(object, json_patch, &mut |touched| {
         risk = risk.max(metadata(request, touched)).max(specific(request, touched));
@@ -61,6 +64,17 @@ pub(crate) fn selects_masked_fields(options: &Options) -> bool {
         let field = term.split(['=', '!']).next().unwrap_or_default();
         !OPEN.contains(&field.trim())
     })
+}
+
+/// `copy` and `move` write a value that the request does not show (`hostPath` from a probe's `httpGet`, `privileged` from any
+/// `true`), so nothing can be said of what they do. No client that we know makes them by itself.
+fn takes_values_from_elsewhere(operations: &Value) -> bool {
+    let word = |operation: &Value| operation.get("op").and_then(Value::as_str).map(str::to_ascii_lowercase);
+    operations
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|operation| matches!(word(operation).as_deref(), Some("copy" | "move")))
 }
 
 /// `test`, `copy` and `move` on a Secret's values tell or show them.
@@ -227,6 +241,7 @@ fn pod(touched: &Touched<'_>) -> Risk {
         "nodeName" if !touched.text().is_empty() => Risk::Escalation,
         "tolerations" if touched.value.is_some_and(tolerates_control_plane) => Risk::Escalation,
         "secret" if matches!(touched.parent(), "volumes" | "sources") && touched.is_set() => Risk::Ask,
+        "secretKeyRef" | "secretRef" if touched.is_set() => Risk::Ask,
         "projected" if touched.parent() == "volumes" && touched.is_set() => Risk::Ask,
         _ => Risk::Read,
     }
