@@ -3,7 +3,8 @@
 //! Owns what a path and a query may look like, the split of the cluster prefix, and the form that is sent upstream.
 //! Refuses to know what a path means ([`crate::request_info`]). What is not canonical is refused, never repaired: router,
 //! policy, recorder, masker and forwarder all read this one value. Accepted leniencies: discovery's trailing slash, and
-//! `%XX` that decodes to a character legal in a segment (generated clients escape `:`).
+//! `%XX` that decodes to a punctuation character legal in a segment (generated clients escape `:`). An escaped letter,
+//! digit, `-`, `.` or `_` is refused: no client writes one, and who does hides something (docs/adr/0007).
 
 use std::fmt::Write as _;
 
@@ -52,7 +53,7 @@ impl Target {
             return Err(WireError::Target("a trailing slash has no meaning on a resource path"));
         }
         let trailing_slash = trailing_slash && !segments.is_empty();
-        let parameters = query_parameters(query, segments.iter().any(|segment| segment == "proxy"))?;
+        let parameters = query_parameters(query, is_behind_proxy(&segments))?;
         Ok(Self { cluster, segments, trailing_slash, parameters })
     }
 
@@ -152,7 +153,7 @@ fn path_segment(raw: &str) -> Result<String, WireError> {
     if raw.is_empty() {
         return Err(EMPTY_SEGMENT);
     }
-    let bytes = percent_decode(raw, Plus::Literal)?;
+    let bytes = percent_decode(raw, Place::Path)?;
     if !bytes.iter().copied().all(is_segment_byte) {
         return Err(WireError::Target(
             "an escape in the path stands for a character that is not legal in a path segment",
@@ -201,7 +202,23 @@ fn trailing_slash_is_served(segments: &[String]) -> bool {
         Some("apis") if segments.len() > 3 => {}
         _ => return true,
     }
-    segments.iter().any(|segment| segment == "proxy")
+    is_behind_proxy(segments)
+}
+
+/// Whether the path is one of a `proxy` subresource: what follows belongs to an application, not to Kubernetes. A
+/// namespace or an object may well be named `proxy`.
+fn is_behind_proxy(segments: &[String]) -> bool {
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let rest = match segments.as_slice() {
+        ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
+        _ => return false,
+    };
+    match rest {
+        ["namespaces", _, _, _, "proxy", ..] => true,
+        ["namespaces", ..] => false,
+        [_, _, "proxy", ..] => true,
+        _ => false,
+    }
 }
 
 /// The decoded parameters in order; identical repeats of a single-valued parameter count once. `opaque` marks the path of
@@ -229,7 +246,7 @@ fn query_parameters(query: &str, opaque: bool) -> Result<Vec<(String, String)>, 
 }
 
 fn parameter_name(raw: &str) -> Result<String, WireError> {
-    let bytes = percent_decode(raw, Plus::Space)?;
+    let bytes = percent_decode(raw, Place::Query)?;
     if bytes.is_empty() || !bytes.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'%') {
         return Err(WireError::Target("the name of a query parameter is empty or holds an illegal character"));
     }
@@ -237,7 +254,7 @@ fn parameter_name(raw: &str) -> Result<String, WireError> {
 }
 
 fn parameter_value(name: &str, raw: &str) -> Result<String, WireError> {
-    let bytes = percent_decode(raw, Plus::Space)?;
+    let bytes = percent_decode(raw, Place::Query)?;
     // A script given to `sh -c` may well hold line breaks and tabs, never a NUL.
     let refused = |byte: &u8| if name == "command" { *byte == 0 } else { byte.is_ascii_control() };
     if bytes.iter().any(refused) {
@@ -246,29 +263,40 @@ fn parameter_value(name: &str, raw: &str) -> Result<String, WireError> {
     String::from_utf8(bytes).map_err(|_| WireError::Target("the value of a query parameter is not UTF-8"))
 }
 
-/// What `+` stands for.
+/// Where an escape stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Plus {
-    /// Itself (path).
-    Literal,
-    /// A space (query).
-    Space,
+enum Place {
+    /// `+` is itself, and plain characters are not escaped.
+    Path,
+    /// `+` is a space, and anything may be escaped.
+    Query,
 }
 
-fn percent_decode(raw: &str, plus: Plus) -> Result<Vec<u8>, WireError> {
+fn percent_decode(raw: &str, place: Place) -> Result<Vec<u8>, WireError> {
     let mut decoded = Vec::with_capacity(raw.len());
     let mut bytes = raw.bytes();
     while let Some(byte) = bytes.next() {
         decoded.push(match byte {
             b'%' => match (bytes.next().and_then(hex_digit), bytes.next().and_then(hex_digit)) {
-                (Some(high), Some(low)) => high << 4 | low,
+                (Some(high), Some(low)) => match high << 4 | low {
+                    plain if place == Place::Path && is_never_escaped(plain) => {
+                        return Err(WireError::Target("the path escapes a character that is written plainly"));
+                    }
+                    escaped => escaped,
+                },
                 _ => return Err(WireError::Target("a percent sign is not followed by two hexadecimal digits")),
             },
-            b'+' if plus == Plus::Space => b' ',
+            b'+' if place == Place::Query => b' ',
             other => other,
         });
     }
     Ok(decoded)
+}
+
+/// Characters that every client writes plainly in a path: an escape of one has no use but to look like something else.
+/// (`~`, unreserved too, is escaped by Java's `URLEncoder`.)
+const fn is_never_escaped(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
 }
 
 const fn hex_digit(byte: u8) -> Option<u8> {
@@ -346,7 +374,12 @@ mod tests {
     fn bypass_18_a_path_that_is_not_canonical_is_refused() {
         for tail in [
             "api/v1/namespaces/a/pods/p/exec/",
+            "api/v1/namespaces/a/pods/p/%65xec",
             "api/v1/namespaces/a/pods/p/%2565xec",
+            "api/v1/namespaces/a/pods/%70",
+            "%61pi/v1/pods",
+            "api/v1/namespaces/a/pods/a%2Db",
+            "api/v1/namespaces/proxy/pods/",
             "api/v1/namespaces/a/pods//p",
             "/api/v1/pods",
             "api/v1/namespaces/a/pods/p;x",
@@ -383,13 +416,14 @@ mod tests {
     }
 
     #[test]
-    fn bypass_18_an_escaped_letter_means_the_letter() {
-        let target = parsed("/clusters/prod/api/v1/namespaces/a/pods/p/%65xec?command=id");
-        assert_eq!(target.path(), "/api/v1/namespaces/a/pods/p/exec");
-        assert_eq!(
-            parsed("/clusters/prod/apis/x/v1/clusterroles/system%3Anode").segments().last().unwrap(),
-            "system:node"
-        );
+    fn bypass_18_escaped_punctuation_means_the_character() {
+        for (escaped, name) in
+            [("system%3Anode", "system:node"), ("system%3anode", "system:node"), ("a%7Eb%40c%2Bd", "a~b@c+d")]
+        {
+            let target = parsed(&format!("/clusters/prod/apis/x/v1/clusterroles/{escaped}"));
+            assert_eq!(target.segments().last().unwrap(), name);
+            assert_eq!(target.path(), format!("/apis/x/v1/clusterroles/{name}"));
+        }
     }
 
     #[test]
@@ -422,6 +456,11 @@ mod tests {
             Target::parse(&format!("{path}?container=app&container=side")),
             Err(WireError::ConflictingParameter { name: "container".into() })
         );
+        // A namespace, a pod or a parameter named like the proxy subresource changes nothing.
+        for path in ["namespaces/proxy/pods/p/exec", "namespaces/a/pods/proxy/exec", "namespaces/proxy/pods/proxy/exec"] {
+            let target = format!("/clusters/prod/api/v1/{path}?container=app&container=side&command=proxy");
+            assert!(matches!(Target::parse(&target), Err(WireError::ConflictingParameter { .. })), "{path}");
+        }
         // The same name, escaped, is the same name.
         assert!(Target::parse(&format!("{path}?dryRun=All&dry%52un=")).is_err());
     }
