@@ -457,7 +457,8 @@ mod tests {
             Err(WireError::ConflictingParameter { name: "container".into() })
         );
         // A namespace, a pod or a parameter named like the proxy subresource changes nothing.
-        for path in ["namespaces/proxy/pods/p/exec", "namespaces/a/pods/proxy/exec", "namespaces/proxy/pods/proxy/exec"] {
+        for path in ["namespaces/proxy/pods/p/exec", "namespaces/a/pods/proxy/exec", "namespaces/proxy/pods/proxy/exec"]
+        {
             let target = format!("/clusters/prod/api/v1/{path}?container=app&container=side&command=proxy");
             assert!(matches!(Target::parse(&target), Err(WireError::ConflictingParameter { .. })), "{path}");
         }
