@@ -150,6 +150,7 @@ impl World {
         let gateway = Arc::new(Gateway {
             issuers: Arc::new(Tokens),
             clusters: BTreeMap::from([("shop".to_owned(), Arc::new(upstream))]),
+            shadow: arc_swap::ArcSwapOption::empty(),
             policy: ArcSwap::from_pointee(Policy::parse(policy).expect("a valid policy")),
             store,
             protobuf: Protobuf::load().expect("the tables"),

@@ -54,6 +54,34 @@ impl Default for Obligations {
     }
 }
 
+/// The policy that decided, as the log names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyFacts {
+    /// The store's number of this revision, from 1; each change of the policy in force has a higher one.
+    pub revision: u64,
+    /// Hex SHA-256 of the document's text.
+    pub digest: String,
+    /// Who wrote it, as the document says (`metadata.annotations["lockgate.dev/author"]`), or who owns its file.
+    pub author: String,
+}
+
+/// What a candidate policy in shadow mode would have decided, where that is not what was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShadowFacts {
+    /// Allow, deny or ask.
+    pub effect: Effect,
+    /// The candidate's rule; `None` when none matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The candidate's digest.
+    pub policy_revision: String,
+    /// What differs: `effect`, `terms` (who is asked), `obligations` (how the answer is masked, say).
+    #[serde(default)]
+    pub differs: Vec<String>,
+}
+
 /// The verdict on one action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

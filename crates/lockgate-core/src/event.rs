@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Options};
 use crate::approval::{ApprovalState, Decider};
-use crate::decision::Decision;
+use crate::decision::{Decision, PolicyFacts, ShadowFacts};
 use crate::id::{ApprovalId, AuditId, SessionId};
 use crate::record::Outcome;
 use crate::subject::Subject;
@@ -134,6 +134,12 @@ pub enum EventBody {
     Decided {
         /// The verdict.
         decision: Box<Decision>,
+        /// The policy that decided; absent in records of versions before this was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<PolicyFacts>,
+        /// What a candidate would have decided, where it differs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shadow: Option<ShadowFacts>,
     },
     /// The request waits for a human.
     Held {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Options};
-use crate::decision::Effect;
+use crate::decision::{Effect, PolicyFacts, ShadowFacts};
 use crate::event::{Arrival, Event, EventBody, Origin, RequestFacts, ResponseFacts, Source};
 use crate::id::{ApprovalId, AuditId, SessionId};
 use crate::subject::Subject;
@@ -51,6 +51,12 @@ pub struct DecisionFacts {
     pub policy_revision: String,
     /// Why.
     pub reasons: Vec<String>,
+    /// The policy that decided: which revision, and by whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyFacts>,
+    /// What a candidate would have decided, where it differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowFacts>,
 }
 
 /// What upstream saw and said.
@@ -165,12 +171,14 @@ impl AuditRecord {
         }
         match &event.body {
             EventBody::Arrived(_) | EventBody::Approval { .. } => {}
-            EventBody::Decided { decision } => {
+            EventBody::Decided { decision, policy, shadow } => {
                 self.decision = Some(DecisionFacts {
                     effect: decision.effect,
                     rule: decision.rule.clone(),
                     policy_revision: decision.policy_revision.clone(),
                     reasons: decision.reasons.clone(),
+                    policy: policy.clone(),
+                    shadow: shadow.clone(),
                 });
             }
             EventBody::Held { approval_id } => self.approval_id = Some(*approval_id),

@@ -24,9 +24,9 @@ pub(crate) struct Metadata {
     /// For people; not read.
     #[serde(default, rename = "labels")]
     pub(crate) _labels: BTreeMap<String, String>,
-    /// For people; not read.
-    #[serde(default, rename = "annotations")]
-    pub(crate) _annotations: BTreeMap<String, String>,
+    /// For people; only [`crate::AUTHOR_ANNOTATION`] is read.
+    #[serde(default)]
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -9,6 +9,7 @@
 
 mod condition;
 mod decide;
+mod difference;
 mod document;
 mod error;
 mod matching;
@@ -17,11 +18,15 @@ mod policy;
 pub mod risk;
 
 pub use decide::Facts;
+pub use difference::differences;
 pub use error::PolicyError;
 pub use policy::{Policy, Preset};
 
 /// Largest policy document, in bytes.
 pub const POLICY_BYTES_MAX: usize = 1024 * 1024;
+
+/// The annotation by which a document names its author.
+pub const AUTHOR_ANNOTATION: &str = "lockgate.dev/author";
 
 /// Most rules in a policy.
 pub const RULES_MAX: usize = 2_000;

@@ -1,16 +1,16 @@
 //! From the document to rules that can be matched.
 
 use aws_lc_rs::digest;
-use lockgate_core::{Obligations, Terms, Verb};
+use lockgate_core::{Obligations, PolicyFacts, Terms, Verb};
 use lockgate_expr::Expression;
 use serde_saphyr::{Location, Spanned};
 
 use crate::condition;
-use crate::document::{AskDocument, Document, List, MatchDocument, RuleDocument};
+use crate::document::{AskDocument, Document, List, MatchDocument, Metadata, RuleDocument};
 use crate::error::PolicyError;
 use crate::matching::{Matcher, RiskSet, Sieves, VerbSet};
 use crate::pattern::{Pattern, ResourcePattern};
-use crate::{LIST_ENTRIES_MAX, POLICY_BYTES_MAX, RULES_MAX};
+use crate::{AUTHOR_ANNOTATION, LIST_ENTRIES_MAX, POLICY_BYTES_MAX, RULES_MAX};
 
 /// Seconds that a ticket lives where the rule does not say: 10 minutes.
 const TTL_SECONDS_DEFAULT: u64 = 600;
@@ -29,6 +29,8 @@ const MESSAGE_CHARACTERS_MAX: usize = 500;
 pub struct Policy {
     name: String,
     revision: String,
+    author: Option<String>,
+    provenance: Option<PolicyFacts>,
     pub(crate) rules: Vec<Rule>,
 }
 
@@ -111,7 +113,9 @@ impl Policy {
             }
             rules.push(rule);
         }
-        Ok(Self { name: document.metadata.name, revision: revision(text), rules })
+        let Metadata { name, mut annotations, .. } = document.metadata;
+        let author = annotations.remove(AUTHOR_ANNOTATION).filter(|author| !author.trim().is_empty());
+        Ok(Self { name, revision: revision(text), author, provenance: None, rules })
     }
 
     /// The name in `metadata`; empty when it has none.
@@ -127,6 +131,22 @@ impl Policy {
     /// The first 12 digits of [`Self::revision`], for people.
     pub fn short_revision(&self) -> &str {
         self.revision.get(..12).unwrap_or(&self.revision)
+    }
+
+    /// Who wrote it, in the document's own word.
+    pub fn author(&self) -> Option<&str> {
+        self.author.as_deref()
+    }
+
+    /// The same policy, with what the store knows of it: decisions are recorded with it.
+    #[must_use]
+    pub fn stored_as(self, provenance: PolicyFacts) -> Self {
+        Self { provenance: Some(provenance), ..self }
+    }
+
+    /// What the store knows of it; `None` for a policy that was never stored.
+    pub const fn provenance(&self) -> Option<&PolicyFacts> {
+        self.provenance.as_ref()
     }
 
     /// How many rules there are.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
 use lockgate_auth::{AuthError, Authenticated, Issuers};
 use lockgate_core::{Clock, Timestamp};
@@ -70,6 +70,8 @@ pub struct Gateway {
     pub clusters: BTreeMap<String, Arc<Upstream>>,
     /// The policy in force; swapped whole.
     pub policy: ArcSwap<Policy>,
+    /// A candidate that is evaluated beside it (shadow mode): it never influences a decision.
+    pub shadow: ArcSwapOption<Policy>,
     /// Durable truth.
     pub store: Store,
     /// Tables that read Kubernetes protobuf.

@@ -20,6 +20,8 @@ pub struct Metrics {
     sessions: Gauge<i64, AtomicI64>,
     connections: Gauge<i64, AtomicI64>,
     policy_errors: Counter,
+    shadow_differences: Family<[(&'static str, &'static str); 2], Counter>,
+    shadow_errors: Counter,
 }
 
 impl Default for Metrics {
@@ -33,6 +35,8 @@ impl Default for Metrics {
             sessions: Gauge::default(),
             connections: Gauge::default(),
             policy_errors: Counter::default(),
+            shadow_differences: Family::default(),
+            shadow_errors: Counter::default(),
             registry: Registry::default(),
         };
         registry.register("answers", "Answers of clusters, by status class", metrics.answers.clone());
@@ -42,6 +46,16 @@ impl Default for Metrics {
         registry.register("sessions", "Live interactive sessions", metrics.sessions.clone());
         registry.register("connections", "Open client connections", metrics.connections.clone());
         registry.register("policy_errors", "Policy files that could not be loaded", metrics.policy_errors.clone());
+        registry.register(
+            "shadow_differences",
+            "Requests that the candidate policy in shadow mode would have decided otherwise, by effect and its effect",
+            metrics.shadow_differences.clone(),
+        );
+        registry.register(
+            "shadow_errors",
+            "Candidate policies that could not be loaded or evaluated",
+            metrics.shadow_errors.clone(),
+        );
         Self { registry, ..metrics }
     }
 }
@@ -90,6 +104,16 @@ impl Metrics {
     /// A policy file could not be loaded; the old one stays.
     pub fn policy_error(&self) {
         self.policy_errors.inc();
+    }
+
+    /// The candidate would have decided otherwise; by the effects' words.
+    pub fn shadow_differed(&self, effect: &'static str, shadow: &'static str) {
+        self.shadow_differences.get_or_create(&[("effect", effect), ("shadow", shadow)]).inc();
+    }
+
+    /// A candidate could not be loaded or evaluated; nothing else happens.
+    pub fn shadow_error(&self) {
+        self.shadow_errors.inc();
     }
 
     /// The text form.

@@ -51,6 +51,35 @@ async fn world_with_hold(hold: Duration, script: impl Fn(&Seen) -> Reply + Send 
 }
 
 #[tokio::test]
+async fn a_candidate_in_shadow_mode_is_recorded_where_it_differs_and_never_heard() {
+    let world = world(|_| Reply::json(POD)).await;
+    let stored = lockgate_core::PolicyFacts { revision: 3, digest: "d".into(), author: "jane".into() };
+    let policy = lockgate_policy::Policy::parse(POLICY).unwrap().stored_as(stored.clone());
+    world.gateway.policy.store(std::sync::Arc::new(policy));
+    let candidate =
+        POLICY.replace("- name: rest\n", "- name: stricter\n  match: {resources: [pods]}\n  deny: {}\n- name: rest\n");
+    let candidate = lockgate_policy::Policy::parse(&candidate).unwrap();
+    let revision = candidate.revision().to_owned();
+    world.gateway.shadow.store(Some(std::sync::Arc::new(candidate)));
+
+    assert_eq!(world.get("/api/v1/namespaces/shop/pods/p").await.status(), StatusCode::OK);
+    assert_eq!(world.get("/api/v1/namespaces/shop/services/s").await.status(), StatusCode::OK);
+    let records = world.records().await;
+    let of = |resource: &str| {
+        let one =
+            records.iter().find(|record| record.action.as_ref().is_some_and(|action| action.resource == resource));
+        one.and_then(|record| record.decision.clone()).unwrap()
+    };
+    let differs = of("pods").shadow.unwrap();
+    assert_eq!((differs.effect, differs.rule.as_deref()), (Effect::Deny, Some("stricter")));
+    assert_eq!((differs.policy_revision, differs.differs), (revision, vec!["effect".to_owned()]));
+    assert_eq!(of("pods").policy, Some(stored));
+    assert_eq!(of("services").shadow, None);
+    let metrics = world.gateway.metrics.text().unwrap();
+    assert!(metrics.contains("lockgate_shadow_differences_total{effect=\"allow\",shadow=\"deny\"} 1"), "{metrics}");
+}
+
+#[tokio::test]
 async fn an_allowed_read_passes_and_is_recorded() {
     let world = world(|_| Reply::json(POD)).await;
     let answer = world.get("/api/v1/namespaces/shop/pods/p").await;

@@ -131,6 +131,8 @@ pub struct AuditFilter {
     pub approval_id: Option<ApprovalId>,
     /// Its recording.
     pub session_id: Option<SessionId>,
+    /// Only calls that a candidate policy in shadow mode would have decided otherwise.
+    pub shadow_differs: bool,
     /// Only calls older than this one: the last of the page before.
     pub before: Option<AuditId>,
     /// At most so many; capped at [`crate::limit::LIST_ROWS_MAX`].
@@ -152,6 +154,7 @@ impl Default for AuditFilter {
             outcome: None,
             approval_id: None,
             session_id: None,
+            shadow_differs: false,
             before: None,
             limit: LIST_ROWS_DEFAULT,
         }
@@ -194,6 +197,8 @@ impl Default for SessionFilter {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyRevision {
+    /// The store's number, from 1, rising; what is given to an insert is not read.
+    pub revision: u64,
     /// Hex SHA-256 of the text.
     pub digest: String,
     /// The documents.

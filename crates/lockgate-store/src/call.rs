@@ -4,7 +4,10 @@
 
 use std::fmt;
 
-use lockgate_core::{ApprovalId, Arrival, AuditId, Decision, Event, EventBody, Outcome, ResponseFacts, Timestamp};
+use lockgate_core::{
+    ApprovalId, Arrival, AuditId, Decision, Event, EventBody, Outcome, PolicyFacts, ResponseFacts, ShadowFacts,
+    Timestamp,
+};
 
 use crate::error::StoreError;
 use crate::proof::{CanonicalRequest, Permit, Receipt, Refused, Ticket};
@@ -42,7 +45,12 @@ impl CallLog {
 
     /// The policy's verdict. Buffered. When a hold ends and the policy is asked again, the newer verdict stands.
     pub fn decided(&mut self, decision: &Decision) {
-        let event = self.call.event(EventBody::Decided { decision: Box::new(decision.clone()) });
+        self.decided_by(decision, None, None);
+    }
+
+    /// [`CallLog::decided`], with the policy that decided and what a candidate would have said where it differs.
+    pub fn decided_by(&mut self, decision: &Decision, policy: Option<PolicyFacts>, shadow: Option<ShadowFacts>) {
+        let event = self.call.event(EventBody::Decided { decision: Box::new(decision.clone()), policy, shadow });
         self.decision = Some(Box::new(decision.clone()));
         self.buffered.push(event);
     }

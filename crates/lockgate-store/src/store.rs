@@ -134,6 +134,7 @@ impl Store {
             return Err(StoreError::TooLarge { what: "policy", bytes_max: POLICY_BYTES_MAX });
         }
         let revision = PolicyRevision {
+            revision: 0,
             digest: digest.to_owned(),
             text: text.to_owned(),
             author: author.to_owned(),

@@ -29,7 +29,7 @@ pub(crate) struct Config {
     /// What is behind the door.
     pub(crate) clusters: Vec<ClusterConfig>,
     /// What agents may do.
-    pub(crate) policy: PolicySource,
+    pub(crate) policy: PolicyConfig,
     /// The console and its API.
     #[serde(default)]
     pub(crate) console: Option<ConsoleConfig>,
@@ -75,8 +75,38 @@ pub(crate) enum Reference {
     Env(String),
 }
 
-/// The policy's file, or a shipped preset.
+/// The policy in force, and a candidate beside it.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase")]
+pub(crate) struct PolicyConfig {
+    /// The policy's file …
+    #[serde(default)]
+    pub(crate) file: Option<PathBuf>,
+    /// … or a shipped preset.
+    #[serde(default)]
+    pub(crate) preset: Option<PresetName>,
+    /// A candidate in shadow mode: evaluated and recorded where it differs, never heard.
+    #[serde(default)]
+    pub(crate) shadow: Option<PolicySource>,
+}
+
+impl PolicyConfig {
+    /// Where the policy in force stands.
+    ///
+    /// # Errors
+    /// When the configuration names none, or both.
+    pub(crate) fn source(&self) -> anyhow::Result<PolicySource> {
+        match (&self.file, self.preset) {
+            (Some(file), None) => Ok(PolicySource::File(file.clone())),
+            (None, Some(preset)) => Ok(PolicySource::Preset(preset)),
+            (None, None) => bail!("policy: name a file or a preset, such as `policy: {{file: policy.yaml}}`"),
+            (Some(_), Some(_)) => bail!("policy: name a file or a preset, not both"),
+        }
+    }
+}
+
+/// A policy's file, or a shipped preset.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "lowercase")]
 pub(crate) enum PolicySource {
     File(PathBuf),
@@ -224,6 +254,7 @@ impl Loaded {
         if config.clusters.is_empty() {
             bail!("clusters: name at least one, or there is nothing behind the door");
         }
+        config.policy.source()?;
         for (at, cluster) in config.clusters.iter().enumerate() {
             let name = &cluster.name;
             if config.clusters.iter().take(at).any(|other| other.name == *name) {
@@ -319,6 +350,17 @@ policy: {file: policy.yaml}
         let twice = "clusters:\n  - {name: shop, credential: {kubeconfig: {file: x}}}";
         let error = read(&MINIMAL.replace("clusters:", twice)).unwrap_err();
         assert!(format!("{error:#}").contains("used twice"), "{error:#}");
+    }
+
+    #[test]
+    fn the_policy_is_a_file_or_a_preset_and_may_have_a_shadow() {
+        let with = |policy: &str| read(&MINIMAL.replace("policy: {file: policy.yaml}", policy));
+        let loaded = with("policy: {preset: operate, shadow: {file: next.yaml}}").unwrap();
+        assert!(matches!(loaded.config.policy.shadow, Some(PolicySource::File(_))));
+        let both = with("policy: {file: policy.yaml, preset: operate}").unwrap_err();
+        assert!(format!("{both:#}").contains("not both"), "{both:#}");
+        let none = with("policy: {shadow: {preset: observe}}").unwrap_err();
+        assert!(format!("{none:#}").contains("a file or a preset"), "{none:#}");
     }
 
     #[test]

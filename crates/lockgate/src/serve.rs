@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use lockgate_auth::{Cluster, Issuers};
 use lockgate_proxy::gateway::{Gateway, Limits};
 use lockgate_proxy::listener::{self, ListenerLimits};
@@ -39,16 +39,17 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     let loaded = Loaded::read(path)?;
     let config = &loaded.config;
     let server_tls = tls::server(&loaded)?;
-    let (policy_text, policy) = policy::read(&loaded)?;
+    let policy = policy::read(&loaded)?;
+    let shadow = policy::read_shadow(&loaded)?;
     let issuers = Arc::new(Issuers::new(config.issuers.clone())?);
     let clock = Arc::new(SystemClock);
     let directory = loaded.path(&config.store.directory);
     let store = Store::open_directory(&directory, clock, replica(config))
         .await
         .with_context(|| format!("store: {}", directory.display()))?;
-    store.insert_policy(&policy_text, policy.revision(), "configuration").await.context("store the policy")?;
+    let policy = policy::store(&store, policy).await.context("store the policy")?;
 
-    let gateway = Arc::new(compose(&loaded, issuers.clone(), store.clone(), policy)?);
+    let gateway = Arc::new(compose(&loaded, issuers.clone(), store.clone(), policy, shadow)?);
     let listening = Listening::bind(config).await?;
     // Started after everything that can be refused: from here on the gateway runs.
     let stop = CancellationToken::new();
@@ -56,6 +57,7 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     side.spawn(upkeep(store.clone(), stop.clone()));
     side.spawn(policy::follow_store(Arc::clone(&gateway), stop.clone()));
     side.spawn(policy::follow_file(policy::source(&loaded), Arc::clone(&gateway), stop.clone()));
+    side.spawn(policy::follow_shadow(policy::shadow_source(&loaded), Arc::clone(&gateway), stop.clone()));
     side.spawn(operations::serve(listening.operations, Arc::clone(&gateway), stop.clone()));
     console::start(&loaded, listening.console, &server_tls, issuers, &store, &side, &stop)?;
     let limits = ListenerLimits {
@@ -81,7 +83,8 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
 pub(crate) async fn check(path: &Path) -> anyhow::Result<()> {
     let loaded = Loaded::read(path)?;
     tls::server(&loaded)?;
-    let (_, policy) = policy::read(&loaded)?;
+    let policy = policy::read(&loaded)?.policy;
+    let shadow = policy::read_shadow(&loaded)?;
     let issuers = Issuers::new(loaded.config.issuers.clone())?;
     for cluster in &loaded.config.clusters {
         Cluster::load(cluster)?;
@@ -89,10 +92,11 @@ pub(crate) async fn check(path: &Path) -> anyhow::Result<()> {
     console::check(&loaded)?;
     issuers.close().await;
     say(&format!(
-        "{}: valid; policy {} revision {}, {} clusters, {} issuers",
+        "{}: valid; policy {} revision {}{}, {} clusters, {} issuers",
         path.display(),
         policy.name(),
         policy.short_revision(),
+        shadow.map(|shadow| format!(", shadow revision {}", shadow.short_revision())).unwrap_or_default(),
         loaded.config.clusters.len(),
         loaded.config.issuers.len(),
     ))
@@ -128,6 +132,7 @@ fn compose(
     issuers: Arc<Issuers>,
     store: Store,
     policy: lockgate_policy::Policy,
+    shadow: Option<lockgate_policy::Policy>,
 ) -> anyhow::Result<Gateway> {
     let tasks = TaskTracker::new();
     // A pooled connection outlives its calls: it must not count as one, or no shutdown would end before its deadline.
@@ -150,6 +155,7 @@ fn compose(
         issuers,
         clusters,
         policy: ArcSwap::from_pointee(policy),
+        shadow: ArcSwapOption::from_pointee(shadow),
         store,
         protobuf: Protobuf::load().context("the protobuf tables")?,
         body_budget: Arc::new(Semaphore::new(limits.body_budget_bytes)),

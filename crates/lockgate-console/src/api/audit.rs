@@ -19,7 +19,7 @@ const OPEN_MAX: usize = 1_000;
 /// A burst of calls is looked at once.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// `GET /api/v1/audit?since=&until=&subject=&cluster=&verb=&resource=&namespace=&name=&effect=&outcome=&approvalId=&sessionId=&before=&limit=`
+/// `GET /api/v1/audit?since=&until=&subject=&cluster=&verb=&resource=&namespace=&name=&effect=&outcome=&approvalId=&sessionId=&shadowDiffers=true&before=&limit=`
 pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
     let filter = filter(&call)?;
     Ok(Json(call.app.store().audit_records(&filter).await?).into_response())
@@ -123,6 +123,7 @@ pub(crate) fn filter(call: &Call) -> Result<AuditFilter, Problem> {
         outcome: call.word("outcome")?,
         approval_id: call.parsed("approvalId")?,
         session_id: call.parsed("sessionId")?,
+        shadow_differs: call.parsed("shadowDiffers")?.unwrap_or(false),
         before: call.parsed("before")?,
         limit: call.parsed("limit")?.unwrap_or(AuditFilter::default().limit),
     })

@@ -17,8 +17,19 @@ use crate::routes::Call;
 const ROWS: u32 = 60;
 
 /// The fields by which the page filters, in the form's order; names as in the API.
-const FILTERS: &[&str] =
-    &["subject", "cluster", "namespace", "verb", "resource", "name", "effect", "outcome", "approvalId", "sessionId"];
+const FILTERS: &[&str] = &[
+    "subject",
+    "cluster",
+    "namespace",
+    "verb",
+    "resource",
+    "name",
+    "effect",
+    "outcome",
+    "approvalId",
+    "sessionId",
+    "shadowDiffers",
+];
 
 #[derive(Template)]
 #[template(path = "requests.html")]
@@ -226,7 +237,19 @@ fn decision(record: &AuditRecord) -> Vec<Fact> {
     if let Some(decision) = &record.decision {
         facts.push(view::said("Effect", &format!("{:?}", decision.effect).to_lowercase()));
         facts.push(view::fact("Rule", decision.rule.as_deref().unwrap_or("none matched")));
-        facts.push(view::fact("Policy revision", &decision.policy_revision));
+        match &decision.policy {
+            Some(policy) => {
+                facts.push(view::said("Policy revision", &policy.revision.to_string()));
+                facts.push(view::said("Policy by", &policy.author));
+                facts.push(view::fact("Policy's SHA-256", &policy.digest));
+            }
+            None => facts.push(view::fact("Policy revision", &decision.policy_revision)),
+        }
+        if let Some(shadow) = &decision.shadow {
+            let rule = shadow.rule.as_deref().map(|rule| format!(" by rule {rule}")).unwrap_or_default();
+            facts.push(view::said("Candidate would", &format!("{}{rule}", shadow.effect.as_str())));
+            facts.push(view::fact("Candidate's SHA-256", &shadow.policy_revision));
+        }
     } else {
         facts.push(view::said("Effect", "refused before a decision"));
     }
@@ -265,6 +288,7 @@ fn field(name: &'static str, value: Option<String>) -> Field {
         "effect" => ("Decision", &["allow", "deny", "ask"]),
         "outcome" => ("Outcome", &["completed", "refused", "failed", "aborted", "unknown"]),
         "approvalId" => ("Approval", &[]),
+        "shadowDiffers" => ("Candidate differs", &["true"]),
         _ => ("Recording", &[]),
     };
     Field { name, label, value: value.unwrap_or_default(), choices }

@@ -1,28 +1,44 @@
 //! What does the policy say? Pure: the newest policy, the subject, the action and its facts.
 
-use lockgate_policy::Facts;
+use lockgate_policy::{Facts, Policy};
 
-use super::{Decided, Understood};
+use super::{Decided, Understood, shadow};
 use crate::gateway::Gateway;
 
 pub(super) fn decide(gateway: &Gateway, understood: Understood) -> Decided {
-    let decision = decision(gateway, &understood);
+    let policy = gateway.policy.load();
+    let decision = by(&policy, &understood);
+    let shadow = shadow::differing(
+        gateway,
+        &understood.caller.subject,
+        understood.upstream.cluster().name.as_str(),
+        &understood.action,
+        &facts(&understood),
+        &decision,
+    );
     let mut understood = understood;
-    understood.log.decided(&decision);
+    understood.log.decided_by(&decision, policy.provenance().cloned(), shadow);
     Decided { understood, decision }
 }
 
 /// The decision as of now; asked again when a hold ends (invariant 12).
 pub(super) fn decision(gateway: &Gateway, understood: &Understood) -> lockgate_core::Decision {
-    let facts = Facts {
-        options: &understood.options,
-        object: understood.object.as_ref(),
-        environment: understood.upstream.cluster().environment.as_str(),
-    };
-    gateway.policy.load().decide(
+    by(&gateway.policy.load(), understood)
+}
+
+fn by(policy: &Policy, understood: &Understood) -> lockgate_core::Decision {
+    policy.decide(
         &understood.caller.subject,
         understood.upstream.cluster().name.as_str(),
         &understood.action,
-        &facts,
+        &facts(understood),
     )
+}
+
+fn facts(understood: &Understood) -> Facts<'_> {
+    Facts {
+        options: &understood.options,
+        object: understood.object.as_ref(),
+        environment: understood.upstream.cluster().environment.as_str(),
+    }
 }

@@ -10,6 +10,7 @@ mod forward;
 mod mask;
 mod preview;
 mod record;
+mod shadow;
 mod stop;
 mod summary;
 

@@ -75,7 +75,8 @@ async fn read(gateway: &Gateway, parent: &Understood, path: &str) -> Result<(Sta
         object: None,
         environment: parent.upstream.cluster().environment.as_str(),
     };
-    let decision = gateway.policy.load().decide(&parent.caller.subject, cluster, &action, &facts);
+    let policy = gateway.policy.load_full();
+    let decision = policy.decide(&parent.caller.subject, cluster, &action, &facts);
     let mut log = gateway.store.call(
         gateway.store.new_audit_id(),
         Arrival {
@@ -91,7 +92,7 @@ async fn read(gateway: &Gateway, parent: &Understood, path: &str) -> Result<(Sta
             request: RequestFacts::default(),
         },
     );
-    log.decided(&decision);
+    log.decided_by(&decision, policy.provenance().cloned(), None);
     let permit = match admit(&decision, None) {
         Ok(permit) if decision.effect == Effect::Allow => permit,
         _ => {

@@ -42,6 +42,8 @@ struct Arrived {
 #[derive(Default)]
 struct CallChange {
     effect: Option<&'static str>,
+    /// With the effect: whether a candidate would have decided otherwise.
+    shadow_differs: Option<bool>,
     outcome: Option<&'static str>,
     approval_id: Option<Vec<u8>>,
     session_id: Option<Vec<u8>>,
@@ -111,7 +113,10 @@ impl CallChange {
         }
         match body {
             EventBody::Arrived(_) | EventBody::Approval { .. } => {}
-            EventBody::Decided { decision } => self.effect = Some(decision.effect.as_str()),
+            EventBody::Decided { decision, shadow, .. } => {
+                self.effect = Some(decision.effect.as_str());
+                self.shadow_differs = Some(shadow.is_some());
+            }
             EventBody::Held { approval_id } => self.approval_id = Some(blob(approval_id.uuid())),
             EventBody::Dispatched { approval_id: Some(id), .. } => self.approval_id = Some(blob(id.uuid())),
             EventBody::Dispatched { approval_id: None, .. } => {}
@@ -147,14 +152,14 @@ const INSERT_MANY_EVENTS: &str = insert_events!(
 
 const INSERT_CALL: &str = "
     INSERT INTO calls (audit_id, started_at, boot, subject_id, cluster, verb, resource, subresource, namespace, name,
-                       effect, outcome, approval_id, session_id)
-    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+                       effect, outcome, approval_id, session_id, shadow_differs)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
     ON CONFLICT (audit_id) DO NOTHING";
 
 const UPDATE_CALL: &str = "
     UPDATE calls
     SET effect = COALESCE(?2, effect), outcome = ?3, approval_id = COALESCE(?4, approval_id),
-        session_id = COALESCE(?5, session_id)
+        session_id = COALESCE(?5, session_id), shadow_differs = COALESCE(?6, shadow_differs)
     WHERE audit_id = ?1 AND outcome IS NULL";
 
 /// Inserts events, in order, and updates the index.
@@ -205,6 +210,7 @@ async fn insert_call(
         .bind(change.outcome)
         .bind(&change.approval_id)
         .bind(&change.session_id)
+        .bind(change.shadow_differs)
         .execute(connection)
         .await
         .map_err(database)?;
@@ -218,6 +224,7 @@ async fn update_call(connection: &mut SqliteConnection, id: AuditId, change: &Ca
         .bind(change.outcome)
         .bind(&change.approval_id)
         .bind(&change.session_id)
+        .bind(change.shadow_differs)
         .execute(connection)
         .await
         .map_err(database)?;

@@ -26,7 +26,8 @@ use crate::limit::{LOCK_WAIT, READ_CONNECTIONS_MAX};
 use writer::WriterHandle;
 
 /// Migrations, oldest first. `PRAGMA user_version` counts how many have run.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_events.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/0001_events.sql"), include_str!("../../migrations/0002_shadow.sql")];
 
 /// The store's rows in one SQLite file: WAL, `synchronous=FULL`, so that a committed write survives power loss.
 pub struct SqliteBackend {

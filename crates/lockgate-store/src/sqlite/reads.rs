@@ -80,6 +80,9 @@ async fn call_ids(pool: &SqlitePool, filter: &AuditFilter) -> Result<Vec<Vec<u8>
     if let Some(id) = filter.session_id {
         query.push(" AND session_id = ").push_bind(blob(id.uuid()));
     }
+    if filter.shadow_differs {
+        query.push(" AND shadow_differs = 1");
+    }
     if let Some(id) = filter.before {
         query.push(" AND (started_at, audit_id) < (SELECT started_at, audit_id FROM calls WHERE audit_id = ");
         query.push_bind(blob(id.uuid())).push(")");
@@ -181,12 +184,13 @@ pub(super) async fn usable(
 pub(super) async fn newest_policy<'c>(
     executor: impl Executor<'c, Database = Sqlite>,
 ) -> Result<Option<PolicyRevision>, StoreError> {
-    let row = sqlx::query("SELECT digest, text, author, at FROM policies ORDER BY revision DESC LIMIT 1")
+    let row = sqlx::query("SELECT revision, digest, text, author, at FROM policies ORDER BY revision DESC LIMIT 1")
         .fetch_optional(executor)
         .await
         .map_err(database)?;
     let revision = |row: SqliteRow| {
         Ok(PolicyRevision {
+            revision: u64::try_from(row.try_get::<i64, _>("revision")?).unwrap_or(0),
             digest: row.try_get("digest")?,
             text: row.try_get("text")?,
             author: row.try_get("author")?,

@@ -22,7 +22,7 @@ impl Write for InsertPolicy {
         {
             return Ok(newest);
         }
-        sqlx::query("INSERT INTO policies (digest, text, author, at) VALUES (?,?,?,?)")
+        let inserted = sqlx::query("INSERT INTO policies (digest, text, author, at) VALUES (?,?,?,?)")
             .bind(&self.0.digest)
             .bind(&self.0.text)
             .bind(&self.0.author)
@@ -30,7 +30,8 @@ impl Write for InsertPolicy {
             .execute(connection)
             .await
             .map_err(database)?;
-        Ok(self.0.clone())
+        let revision = u64::try_from(inserted.last_insert_rowid()).unwrap_or(0);
+        Ok(PolicyRevision { revision, ..self.0.clone() })
     }
 }
 

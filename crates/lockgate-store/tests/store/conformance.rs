@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lockgate_core::{ApprovalState, Clock, Effect, Outcome, Verb, limit};
+use lockgate_core::{ApprovalState, Clock, Effect, Outcome, PolicyFacts, ShadowFacts, Verb, limit};
 use lockgate_store::limit::{LEASE, PENDING_PER_PRINCIPAL_MAX};
 use lockgate_store::{
     ApprovalFilter, AuditFilter, DecideError, Hold, NotAdmitted, Rejection, Store, StoreError, Topic, Word, admit,
@@ -34,6 +34,7 @@ on_sqlite![
     a_refusal_and_an_abandoned_call_read_back,
     a_held_call_is_one_record,
     lists_filter_page_and_run_newest_first,
+    what_a_candidate_would_have_said_is_kept_and_found,
     a_denial_admits_nothing_and_ask_needs_a_grant,
     the_same_request_joins_its_open_ticket,
     a_hundred_tasks_get_one_grant,
@@ -101,6 +102,29 @@ async fn a_held_call_is_one_record(store: &Store, clock: &PausedClock) {
     assert_eq!(kinds, ["arrived", "decided", "held", "dispatched", "closed"]);
     let found = store.audit_records(&AuditFilter { approval_id: Some(ticket.id), ..AuditFilter::default() }).await;
     assert_eq!(found.unwrap().iter().map(|record| record.id).collect::<Vec<_>>(), [id]);
+}
+
+async fn what_a_candidate_would_have_said_is_kept_and_found(store: &Store, _: &PausedClock) {
+    let policy = PolicyFacts { revision: 7, digest: "p1".into(), author: "jane@example.com".into() };
+    let shadow = ShadowFacts {
+        effect: Effect::Deny,
+        rule: Some("stricter".into()),
+        policy_revision: "p2".into(),
+        differs: vec!["effect".into()],
+    };
+    let mut ids = Vec::new();
+    for shadow in [Some(shadow.clone()), None] {
+        let mut call = call(store);
+        ids.push(call.audit_id());
+        call.decided_by(&decision(Effect::Ask), Some(policy.clone()), shadow);
+        let _refused = call.refuse(403, "ApprovalRequired", "wait", None).await.unwrap();
+    }
+    let found = store.audit_records(&AuditFilter { shadow_differs: true, ..AuditFilter::default() }).await.unwrap();
+    assert_eq!(found.iter().map(|record| record.id).collect::<Vec<_>>(), [ids[0]]);
+    let decided = found[0].decision.clone().unwrap();
+    assert_eq!((decided.policy, decided.shadow), (Some(policy.clone()), Some(shadow)));
+    let same = store.audit_record(ids[1]).await.unwrap().unwrap().decision.unwrap();
+    assert_eq!((same.policy, same.shadow), (Some(policy), None));
 }
 
 async fn lists_filter_page_and_run_newest_first(store: &Store, clock: &PausedClock) {
@@ -400,7 +424,8 @@ async fn a_policy_is_stored_when_it_is_new(store: &Store, clock: &PausedClock) {
     let first = store.insert_policy("a", "digest a", "file").await.unwrap();
     clock.advance(Duration::from_secs(1));
     assert_eq!(store.insert_policy("a", "digest a", "file").await.unwrap(), first);
-    store.insert_policy("b", "digest b", "file").await.unwrap();
+    let second = store.insert_policy("b", "digest b", "file").await.unwrap();
+    assert!(second.revision > first.revision && first.revision > 0, "{} {}", first.revision, second.revision);
     let back = store.insert_policy("a", "digest a", "file").await.unwrap();
     assert_eq!((back.at, back.text.as_str()), (clock.now(), "a"), "going back to an old text makes it the newest");
     assert_eq!(store.newest_policy().await.unwrap(), Some(back));

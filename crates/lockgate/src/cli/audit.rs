@@ -71,6 +71,9 @@ pub(crate) struct Filter {
     /// Its recording, `ses_…`
     #[arg(long)]
     session: Option<String>,
+    /// Only calls that the candidate policy in shadow mode would have decided otherwise
+    #[arg(long)]
+    shadow_differs: bool,
 }
 
 impl Filter {
@@ -87,7 +90,8 @@ impl Filter {
             ("approvalId", &self.approval),
             ("sessionId", &self.session),
         ];
-        fields.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+        let shadow = self.shadow_differs.then(|| ("shadowDiffers", "true".to_owned()));
+        fields.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).chain(shadow).collect()
     }
 }
 
@@ -151,6 +155,21 @@ fn request(value: &Value) -> String {
     format!("{} {}", at(value, "/method"), at(value, "/requestUri"))
 }
 
+/// `revision 7 by jane@example.com, sha256 …`
+fn policy(value: &Value) -> String {
+    let digest = at(value, "/decision/policyRevision");
+    match at(value, "/decision/policy/revision") {
+        revision if revision.is_empty() => digest,
+        revision => format!("revision {revision} by {}, SHA-256 {digest}", at(value, "/decision/policy/author")),
+    }
+}
+
+fn shadow(value: &Value) -> String {
+    let effect = at(value, "/decision/shadow/effect");
+    let rule = at(value, "/decision/shadow/rule");
+    if rule.is_empty() { effect } else { format!("{effect} by rule {rule}") }
+}
+
 fn fields(value: &Value) -> Vec<Column> {
     let mut fields = vec![
         Column("Call", at(value, "/id")),
@@ -167,7 +186,8 @@ fn fields(value: &Value) -> Vec<Column> {
         Column("Request", request(value)),
         Column("Decision", at(value, "/decision/effect")),
         Column("Rule", at(value, "/decision/rule")),
-        Column("Policy", at(value, "/decision/policyRevision")),
+        Column("Policy", policy(value)),
+        Column("Candidate would", shadow(value)),
         Column("Approval", at(value, "/approvalId")),
         Column("Session", at(value, "/sessionId")),
         Column("Upstream user", at(value, "/upstream/user")),
