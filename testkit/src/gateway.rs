@@ -268,6 +268,7 @@ fn cluster(directory: &Path) -> Cluster {
     Cluster::load(&ClusterConfig {
         name: "shop".into(),
         environment: "production".into(),
+        four_eyes: false,
         credential: CredentialConfig::Kubeconfig(KubeconfigReference { file, context: None }),
         impersonate: Impersonate::Agent,
     })

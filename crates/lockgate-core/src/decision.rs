@@ -4,6 +4,51 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::Terms;
 
+/// How often, and how much, before a rule's verdict changes. Counted for one caller (issuer, id and owner), one cluster
+/// and one rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// How many requests the rule lets through in a window; what is above gets 429.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateLimit>,
+    /// How many objects may be deleted in a window before the verdict changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blast: Option<BlastLimit>,
+}
+
+/// Requests in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// How many; at least 1.
+    pub requests: u32,
+    /// Length of the window.
+    pub per_seconds: u64,
+}
+
+/// Deletions in a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlastLimit {
+    /// How many go through under the rule's own verdict; at least 1. A collection delete is always beyond.
+    pub deletes: u32,
+    /// Length of the window.
+    pub per_seconds: u64,
+    /// What becomes of the next one.
+    pub then: BlastVerdict,
+}
+
+/// What becomes of a deletion beyond [`BlastLimit::deletes`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BlastVerdict {
+    /// It is refused until the window has room again.
+    Deny,
+    /// A human decides, on these terms.
+    Ask(Terms),
+}
+
 /// The verdict's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -46,11 +91,17 @@ pub struct Obligations {
     pub mask: MaskProfile,
     /// Whether an interactive stream is recorded. Exec, attach and port-forward always are.
     pub record: bool,
+    /// Whether items that the policy would not show one by one are taken out of the answer (a list or watch).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub filter: bool,
+    /// The rule's limits in time, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
 }
 
 impl Default for Obligations {
     fn default() -> Self {
-        Self { mask: MaskProfile::Strict, record: true }
+        Self { mask: MaskProfile::Strict, record: true, filter: false, limits: None }
     }
 }
 

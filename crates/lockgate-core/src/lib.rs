@@ -21,7 +21,9 @@ pub mod time;
 
 pub use action::{Action, ExecOptions, Options, PatchType, Risk, Stream, Verb};
 pub use approval::{Approval, ApprovalState, Decider, Dispatch, Terms};
-pub use decision::{Decision, Effect, MaskProfile, Obligations, PolicyFacts, ShadowFacts};
+pub use decision::{
+    BlastLimit, BlastVerdict, Decision, Effect, Limits, MaskProfile, Obligations, PolicyFacts, RateLimit, ShadowFacts,
+};
 pub use event::{Arrival, Event, EventBody, Origin, RequestFacts, ResponseFacts, Source, Writer};
 pub use id::{ApprovalId, AuditId, SessionId};
 pub use record::{AuditRecord, DecisionFacts, Outcome, UpstreamFacts};

@@ -104,6 +104,11 @@ impl Expression {
         &self.text
     }
 
+    /// Whether the expression names the variable `name`.
+    pub fn uses(&self, name: &str) -> bool {
+        self.shape.names.iter().any(|used| used.as_ref() == name)
+    }
+
     /// Evaluates to a string.
     pub fn string(&self, variables: &[(&str, &serde_json::Value)]) -> Result<String, EvaluationError> {
         match self.evaluate(variables)? {

@@ -8,10 +8,12 @@ use crate::expression::ExpressionError;
 use crate::{TREE_DEPTH_MAX, TREE_NODES_MAX};
 
 /// What the walk learns.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Shape {
     /// Whether the expression loops over data.
     pub(crate) loops: bool,
+    /// The declared variables that it names.
+    pub(crate) names: Vec<Box<str>>,
 }
 
 struct Visit<'e> {
@@ -50,8 +52,11 @@ pub(crate) fn lint(root: &IdedExpr, variables: &[&str]) -> Result<Shape, Express
         }
         push_children(&visit, &mut pending);
     }
-    match used.into_iter().find(|name| !variables.contains(name) && !bound.contains(name)) {
-        None => Ok(shape),
+    match used.iter().find(|name| !variables.contains(name) && !bound.contains(name)) {
+        None => {
+            let names = variables.iter().filter(|name| used.contains(name)).map(|name| Box::from(*name)).collect();
+            Ok(Shape { names, ..shape })
+        }
         Some(name) => {
             Err(ExpressionError::UnknownVariable { name: name.chars().take(64).collect(), known: variables.join(", ") })
         }

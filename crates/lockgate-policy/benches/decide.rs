@@ -39,7 +39,7 @@ fn decide(criterion: &mut Criterion) {
         stream: Stream::None,
     };
     let options = Options::default();
-    let facts = Facts { options: &options, object: None, environment: "" };
+    let facts = Facts::new(&options);
     assert_eq!(policy.decide(&subject, "shop", &action, &facts).effect, Effect::Allow);
     criterion.bench_function("decide over 500 rules", |bencher| {
         bencher.iter(|| black_box(policy.decide(black_box(&subject), "shop", black_box(&action), &facts)));

@@ -18,7 +18,9 @@ use crate::decide::Facts;
 use crate::matching::Direction;
 
 /// The names that a condition may use.
-const VARIABLES: [&str; 3] = ["subject", "action", "object"];
+const VARIABLES: [&str; 4] = ["subject", "action", "object", OLD_OBJECT];
+/// The object as it is in the cluster.
+pub(crate) const OLD_OBJECT: &str = "oldObject";
 
 pub(crate) fn compile(text: &str) -> Result<Expression, ExpressionError> {
     Expression::compile(text, &VARIABLES)
@@ -43,7 +45,10 @@ impl<'r> Scene<'r> {
         let Some(condition) = condition else { return true };
         let (subject, action) = self.values.get_or_init(|| (self.subject(), self.action()));
         let object = self.facts.object.unwrap_or(&Value::Null);
-        let variables = [("subject", subject), ("action", action), ("object", object)];
+        let known = [("subject", subject), ("action", action), ("object", object)];
+        let old_object = self.facts.old_object.map(|old| (OLD_OBJECT, old));
+        // Without an old object the name is unbound, so that a condition on it cannot be evaluated.
+        let variables: Vec<(&str, &Value)> = known.into_iter().chain(old_object).collect();
         condition.boolean(&variables).unwrap_or(direction == Direction::Restricts)
     }
 

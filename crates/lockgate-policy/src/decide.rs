@@ -6,9 +6,9 @@
 //! `get pods -A`, and no list answers more than the rules give one by one. The caller is told which rule stands in the
 //! way and how to narrow the request (a namespace, a name, or `--field-selector metadata.namespace!=…`).
 
-use lockgate_core::{Action, Decision, Effect, MaskProfile, Obligations, Options, Subject, Terms};
+use lockgate_core::{Action, Decision, Effect, MaskProfile, Obligations, Options, Risk, Subject, Terms, Timestamp};
 
-use crate::condition::Scene;
+use crate::condition::{self, Scene};
 use crate::matching::{Coverage, Direction, Request};
 use crate::policy::{Policy, Rule, Verdict};
 
@@ -19,8 +19,21 @@ pub struct Facts<'f> {
     pub options: &'f Options,
     /// The request's body as decoded, where there is one.
     pub object: Option<&'f serde_json::Value>,
+    /// The object as it is in the cluster, where it exists and has been read.
+    pub old_object: Option<&'f serde_json::Value>,
     /// How the cluster is marked in the configuration (`production`, say); empty when it is not.
     pub environment: &'f str,
+    /// Whether the connection wants two people for mass or cascading destruction.
+    pub four_eyes: bool,
+    /// When the request is decided. Where it is absent, a condition on `now` cannot be evaluated.
+    pub now: Option<Timestamp>,
+}
+
+impl<'f> Facts<'f> {
+    /// Nothing but the options; add the rest by struct update.
+    pub const fn new(options: &'f Options) -> Self {
+        Self { options, object: None, old_object: None, environment: "", four_eyes: false, now: None }
+    }
 }
 
 /// What the walk over the rules found.
@@ -49,22 +62,31 @@ impl Policy {
                 Verdict::Allow { obligations } if found.partial.is_empty() => {
                     self.allow(rule, &what, obligations.clone())
                 }
-                Verdict::Allow { obligations } => self.ask(&found.partial, &what, Some(obligations)),
+                Verdict::Allow { obligations } => {
+                    two_people(self.ask(&found.partial, &what, Some(obligations)), action, facts)
+                }
                 Verdict::Ask { .. } => {
                     let asking: Vec<&Rule> = found.partial.iter().copied().chain([rule]).collect();
-                    self.ask(&asking, &what, None)
+                    two_people(self.ask(&asking, &what, None), action, facts)
                 }
             },
         }
     }
 
+    /// Whether a rule that could speak about the request has a condition on the object as it is in the cluster
+    /// (`oldObject`). The action's risk class is not looked at: it may change once that object is known.
+    pub fn needs_old_object(&self, subject: &Subject, cluster: &str, action: &Action, facts: &Facts<'_>) -> bool {
+        let request = Request::new(subject, cluster, action, facts).of_any_risk();
+        self.rules.iter().filter(|rule| rule.sieves.admit(&request)).any(|rule| {
+            rule.when.as_ref().is_some_and(|when| when.uses(condition::OLD_OBJECT))
+                && rule.matcher.coverage(&request, rule.direction()) != Coverage::Nothing
+        })
+    }
+
     fn walk(&self, request: &Request<'_>, scene: &Scene<'_>) -> Found<'_> {
         let mut partial = Vec::new();
         for rule in self.rules.iter().filter(|rule| rule.sieves.admit(request)) {
-            let direction = match rule.verdict {
-                Verdict::Allow { .. } => Direction::Allows,
-                Verdict::Ask { .. } | Verdict::Deny { .. } => Direction::Restricts,
-            };
+            let direction = rule.direction();
             let coverage = rule.matcher.coverage(request, direction);
             if coverage == Coverage::Nothing || !scene.fulfils(rule.when.as_ref(), direction) {
                 continue;
@@ -163,11 +185,21 @@ impl Policy {
     }
 }
 
+/// Where the connection wants four eyes, mass or cascading destruction takes two people.
+fn two_people(mut decision: Decision, action: &Action, facts: &Facts<'_>) -> Decision {
+    if let Some(terms) = decision.terms.as_mut().filter(|_| facts.four_eyes && action.risk == Risk::Mass) {
+        terms.count = terms.count.max(2);
+    }
+    decision
+}
+
 fn stricter(left: &Obligations, right: &Obligations) -> Obligations {
     let strict = left.mask == MaskProfile::Strict || right.mask == MaskProfile::Strict;
     Obligations {
         mask: if strict { MaskProfile::Strict } else { MaskProfile::Off },
         record: left.record || right.record,
+        filter: left.filter || right.filter,
+        limits: left.limits.clone().or_else(|| right.limits.clone()),
     }
 }
 

@@ -108,6 +108,12 @@ impl<'r> Request<'r> {
             sieves,
         }
     }
+
+    /// The same request, should its risk class turn out to be any.
+    pub(crate) const fn of_any_risk(mut self) -> Self {
+        self.risk = RiskSet::ALL;
+        self
+    }
 }
 
 impl Matcher {
@@ -336,6 +342,8 @@ impl VerbSet {
 pub(crate) struct RiskSet(u8);
 
 impl RiskSet {
+    const ALL: Self = Self(u8::MAX);
+
     pub(crate) const fn of(risk: Risk) -> Self {
         Self(1 << risk as u8)
     }

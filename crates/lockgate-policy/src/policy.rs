@@ -8,7 +8,7 @@ use serde_saphyr::{Location, Spanned};
 use crate::condition;
 use crate::document::{AskDocument, Document, List, MatchDocument, Metadata, RuleDocument};
 use crate::error::PolicyError;
-use crate::matching::{Matcher, RiskSet, Sieves, VerbSet};
+use crate::matching::{Direction, Matcher, RiskSet, Sieves, VerbSet};
 use crate::pattern::{Pattern, ResourcePattern};
 use crate::{AUTHOR_ANNOTATION, LIST_ENTRIES_MAX, POLICY_BYTES_MAX, RULES_MAX};
 
@@ -60,6 +60,15 @@ pub(crate) enum Verdict {
     Allow { obligations: Obligations },
     Deny { message: Option<String> },
     Ask { terms: Terms, obligations: Obligations, message: Option<String> },
+}
+
+impl Rule {
+    pub(crate) const fn direction(&self) -> Direction {
+        match self.verdict {
+            Verdict::Allow { .. } => Direction::Allows,
+            Verdict::Ask { .. } | Verdict::Deny { .. } => Direction::Restricts,
+        }
+    }
 }
 
 impl Preset {
@@ -193,9 +202,9 @@ impl Reader<'_> {
             })?),
         };
         let verdict = match (written.allow, written.deny, written.ask) {
-            (Some(allow), None, None) => {
-                Verdict::Allow { obligations: Obligations { mask: allow.mask, record: allow.record } }
-            }
+            (Some(allow), None, None) => Verdict::Allow {
+                obligations: Obligations { mask: allow.mask, record: allow.record, ..Obligations::default() },
+            },
             (None, Some(deny), None) => Verdict::Deny { message: self.message(place, deny.message)? },
             (None, None, Some(ask)) => self.ask(place, ask)?,
             _ => {
@@ -226,7 +235,7 @@ impl Reader<'_> {
             return Err(self.error(place, format!("an approver group is {empty:?}"), "name the group"));
         }
         let terms = Terms { approver_groups: ask.approvers.groups, count, four_eyes: ask.four_eyes, ttl_seconds };
-        let obligations = Obligations { mask: ask.mask, record: ask.record };
+        let obligations = Obligations { mask: ask.mask, record: ask.record, ..Obligations::default() };
         Ok(Verdict::Ask { terms, obligations, message: self.message(place, ask.message)? })
     }
 

@@ -52,7 +52,7 @@ fn decide(policy: &Policy, action: &Action) -> Decision {
 }
 
 fn decide_with(policy: &Policy, action: &Action, options: &Options) -> Decision {
-    let facts = Facts { options, object: None, environment: "production" };
+    let facts = Facts { environment: "production", ..Facts::new(options) };
     let decision = policy.decide(&agent(), "shop", action, &facts);
     assert!(!decision.reasons.is_empty(), "every decision has a reason");
     assert_eq!(decision.policy_revision, policy.revision());
@@ -198,7 +198,7 @@ fn a_generated_name_is_covered_only_by_what_it_must_become() {
     let create = action(Verb::Create, "pods", Some("shop"), None);
     let decide = |object: serde_json::Value| {
         let options = Options::default();
-        let facts = Facts { options: &options, object: Some(&object), environment: "" };
+        let facts = Facts { object: Some(&object), ..Facts::new(&options) };
         policy.decide(&agent(), "shop", &create, &facts).effect
     };
     assert_eq!(decide(serde_json::json!({"metadata": {"generateName": "batch-x-"}})), Effect::Allow);
@@ -262,7 +262,7 @@ fn the_presets_do_what_their_names_say() {
     }
     let patch = action(Verb::Patch, "deployments", Some("shop"), Some("web"));
     let options = Options::default();
-    let facts = Facts { options: &options, object: None, environment: "staging" };
+    let facts = Facts { environment: "staging", ..Facts::new(&options) };
     assert_eq!(operate.decide(&agent(), "shop", &patch, &facts).effect, Effect::Allow, "routine outside production");
     let human = Subject { kind: SubjectKind::Human, ..agent() };
     let admin = Preset::Admin.policy().unwrap();
@@ -295,10 +295,45 @@ fn a_condition_that_cannot_be_evaluated_counts_against_the_request() {
     let patch = action(Verb::Patch, "deployments", Some("shop"), Some("web"));
     let options = Options::default();
     let effect = |object: serde_json::Value| {
-        let facts = Facts { options: &options, object: Some(&object), environment: "production" };
+        let facts = Facts { object: Some(&object), environment: "production", ..Facts::new(&options) };
         policy.decide(&agent(), "shop", &patch, &facts).effect
     };
     assert_eq!(effect(serde_json::json!({"spec": {"template": {"spec": {"hostNetwork": false}}}})), Effect::Allow);
     assert_eq!(effect(serde_json::json!({"spec": {"template": {"spec": {"hostNetwork": true}}}})), Effect::Deny);
     assert_eq!(effect(serde_json::json!({})), Effect::Deny, "the deny could not be evaluated, so it stands");
+}
+
+#[test]
+fn a_connection_of_four_eyes_wants_two_people_for_mass_destruction_alone() {
+    let policy = Preset::Operate.policy().unwrap();
+    let options = Options::default();
+    let count = |four_eyes, action: &Action| {
+        let facts = Facts { four_eyes, ..Facts::new(&options) };
+        policy.decide(&agent(), "shop", action, &facts).terms.unwrap().count
+    };
+    let mass = action(Verb::Delete, "namespaces", Some("shop"), Some("shop"));
+    let one = action(Verb::Delete, "deployments", Some("shop"), Some("web"));
+    assert_eq!((count(false, &mass), count(true, &mass), count(true, &one)), (1, 2, 1));
+}
+
+#[test]
+fn a_condition_on_the_old_object_asks_for_it_and_counts_against_the_request_without_it() {
+    let policy = policy(
+        "- name: other-team\n  match: {resources: [deployments], verbs: [patch]}\n  \
+         when: oldObject.metadata.labels.team != 'shop'\n  deny: {}\n- name: rest\n  allow: {}\n",
+    );
+    let patch = action(Verb::Patch, "deployments", Some("shop"), Some("web"));
+    let options = Options::default();
+    let needs = |action: &Action| policy.needs_old_object(&agent(), "shop", action, &Facts::new(&options));
+    assert!(needs(&patch));
+    assert!(!needs(&action(Verb::Get, "deployments", Some("shop"), Some("web"))), "no rule about it looks");
+    assert!(!needs(&action(Verb::Patch, "configmaps", Some("shop"), Some("web"))));
+    let effect = |old: Option<&serde_json::Value>| {
+        let facts = Facts { old_object: old, ..Facts::new(&options) };
+        policy.decide(&agent(), "shop", &patch, &facts).effect
+    };
+    let team = |team: &str| serde_json::json!({"metadata": {"labels": {"team": team}}});
+    assert_eq!(effect(Some(&team("shop"))), Effect::Allow);
+    assert_eq!(effect(Some(&team("bank"))), Effect::Deny);
+    assert_eq!(effect(None), Effect::Deny);
 }

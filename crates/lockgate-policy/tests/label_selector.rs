@@ -39,7 +39,7 @@ fn decided(verb: Verb, namespace: Option<&str>, selector: Option<&str>) -> (Opti
         stream: Stream::None,
     };
     let options = Options { label_selector: selector.map(str::to_owned), ..Options::default() };
-    let facts = Facts { options: &options, object: None, environment: "" };
+    let facts = Facts::new(&options);
     let decision = Policy::parse(POLICY).unwrap().decide(&subject, "shop", &action, &facts);
     (decision.rule, decision.effect, decision.obligations.mask)
 }

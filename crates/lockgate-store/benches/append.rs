@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lockgate_core::{
-    Arrival, Decision, Effect, MaskProfile, Obligations, Options, Origin, RequestFacts, ResponseFacts, Source,
-};
+use lockgate_core::{Arrival, Decision, Effect, Obligations, Options, Origin, RequestFacts, ResponseFacts, Source};
 use lockgate_store::{CanonicalRequest, RequestBody, Store, SystemClock, admit};
 use testkit::store::TemporaryDirectory;
 
@@ -47,7 +45,7 @@ async fn calls(store: &Store, writers: u64, rounds: u64) -> Duration {
         rule: Some("read".into()),
         policy_revision: "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef".into(),
         reasons: vec!["rule read allows it".into()],
-        obligations: Obligations { mask: MaskProfile::Strict, record: true },
+        obligations: Obligations::default(),
         terms: None,
         message: None,
     };

@@ -36,6 +36,9 @@ pub struct ClusterConfig {
     /// How it is marked (`production`, say); policies may match it.
     #[serde(default)]
     pub environment: String,
+    /// Whether mass or cascading destruction (the risk class `mass`) wants two people where a rule asks for one.
+    #[serde(default)]
+    pub four_eyes: bool,
     /// How Lockgate is known there.
     pub credential: CredentialConfig,
     /// As whom requests arrive there.
@@ -89,6 +92,8 @@ pub struct Cluster {
     pub name: String,
     /// How it is marked; empty when it is not.
     pub environment: String,
+    /// Whether mass or cascading destruction here wants two people.
+    pub four_eyes: bool,
     /// As whom requests arrive there.
     pub impersonate: Impersonate,
     /// The server's base URL; its path is `/` or a prefix without a trailing slash.
@@ -144,6 +149,7 @@ impl Cluster {
         Ok(Self {
             name: config.name.clone(),
             environment: config.environment.clone(),
+            four_eyes: config.four_eyes,
             impersonate: config.impersonate,
             server: found.server,
             server_name,

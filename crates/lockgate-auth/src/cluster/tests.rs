@@ -50,6 +50,7 @@ impl Fixture {
         Cluster::load(&ClusterConfig {
             name: "shop".into(),
             environment: "production".into(),
+            four_eyes: false,
             credential: CredentialConfig::Kubeconfig(KubeconfigReference {
                 file: self.write("config", &text),
                 context: None,
@@ -148,6 +149,7 @@ fn contexts_and_names_that_are_not_there() {
         let config = ClusterConfig {
             name: name.into(),
             environment: String::new(),
+            four_eyes: false,
             credential,
             impersonate: Impersonate::Agent,
         };

@@ -7,13 +7,14 @@ use crate::gateway::Gateway;
 
 pub(super) fn decide(gateway: &Gateway, understood: Understood) -> Decided {
     let policy = gateway.policy.load();
-    let decision = by(&policy, &understood);
+    let facts = facts(gateway, &understood);
+    let decision = by(&policy, &understood, &facts);
     let shadow = shadow::differing(
         gateway,
         &understood.caller.subject,
         understood.upstream.cluster().name.as_str(),
         &understood.action,
-        &facts(&understood),
+        &facts,
         &decision,
     );
     let mut understood = understood;
@@ -23,22 +24,20 @@ pub(super) fn decide(gateway: &Gateway, understood: Understood) -> Decided {
 
 /// The decision as of now; asked again when a hold ends (invariant 12).
 pub(super) fn decision(gateway: &Gateway, understood: &Understood) -> lockgate_core::Decision {
-    by(&gateway.policy.load(), understood)
+    by(&gateway.policy.load(), understood, &facts(gateway, understood))
 }
 
-fn by(policy: &Policy, understood: &Understood) -> lockgate_core::Decision {
-    policy.decide(
-        &understood.caller.subject,
-        understood.upstream.cluster().name.as_str(),
-        &understood.action,
-        &facts(understood),
-    )
+fn by(policy: &Policy, understood: &Understood, facts: &Facts<'_>) -> lockgate_core::Decision {
+    policy.decide(&understood.caller.subject, understood.upstream.cluster().name.as_str(), &understood.action, facts)
 }
 
-fn facts(understood: &Understood) -> Facts<'_> {
+fn facts<'u>(gateway: &Gateway, understood: &'u Understood) -> Facts<'u> {
+    let cluster = understood.upstream.cluster();
     Facts {
-        options: &understood.options,
         object: understood.object.as_ref(),
-        environment: understood.upstream.cluster().environment.as_str(),
+        environment: cluster.environment.as_str(),
+        four_eyes: cluster.four_eyes,
+        now: Some(gateway.clock().now()),
+        ..Facts::new(&understood.options)
     }
 }

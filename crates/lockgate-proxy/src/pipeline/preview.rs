@@ -71,9 +71,10 @@ async fn read(gateway: &Gateway, parent: &Understood, path: &str) -> Result<(Sta
     let options = Options::default();
     let action = super::classify::action(&info, &options, None);
     let facts = lockgate_policy::Facts {
-        options: &options,
-        object: None,
         environment: parent.upstream.cluster().environment.as_str(),
+        four_eyes: parent.upstream.cluster().four_eyes,
+        now: Some(gateway.clock().now()),
+        ..lockgate_policy::Facts::new(&options)
     };
     let policy = gateway.policy.load_full();
     let decision = policy.decide(&parent.caller.subject, cluster, &action, &facts);
