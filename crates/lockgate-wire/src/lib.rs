@@ -2,13 +2,15 @@
 //!
 //! Owns the one canonical reading of a request: target and query ([`target`]), what it asks for ([`request_info`]), the
 //! options in effect ([`options`]), its body as JSON ([`body`], [`protobuf`]), what makes two requests the same
-//! ([`fingerprint`]), our own answers ([`status`]), and what passes through on the way back ([`mask`], [`channel`]).
+//! ([`fingerprint`]), our own answers ([`status`]), and what passes through on the way back
+//! ([`filter`], [`mask`], [`channel`]).
 //! Refuses to know sockets, clocks, policy and identity providers. Start at [`Target::parse`] and [`RequestInfo::of`].
 
 pub mod accept;
 pub mod body;
 pub mod channel;
 mod error;
+pub mod filter;
 pub mod fingerprint;
 pub mod mask;
 pub mod options;

@@ -34,9 +34,9 @@ mod machine;
 mod object;
 mod path;
 mod plan;
-mod skip;
+pub(crate) mod skip;
 mod status;
-mod text;
+pub(crate) mod text;
 
 pub use machine::{MaskError, MaskLimits, MaskSummary, Masker};
 pub use plan::MaskPlan;

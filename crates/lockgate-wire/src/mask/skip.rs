@@ -4,7 +4,7 @@ use super::text;
 
 /// Where the walk stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Skip {
+pub(crate) struct Skip {
     depth: u32,
     depth_max: u32,
     in_string: bool,
@@ -13,16 +13,16 @@ pub(super) struct Skip {
 
 /// The subtree nests deeper than allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooDeep;
+pub(crate) struct TooDeep;
 
 impl Skip {
     /// Just behind the subtree's opening bracket, which may nest to `depth_max`, itself counted.
-    pub(super) const fn new(depth_max: u32) -> Self {
+    pub(crate) const fn new(depth_max: u32) -> Self {
         Self { depth: 1, depth_max, in_string: false, escaped: false }
     }
 
     /// The offset just behind the subtree's closing bracket, or `None` when it is not in `bytes`.
-    pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, TooDeep> {
+    pub(crate) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, TooDeep> {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             if self.in_string {

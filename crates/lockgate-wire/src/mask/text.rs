@@ -3,7 +3,7 @@
 use memchr::memchr2;
 
 /// The decoded text of a literal, or `None` when it is none (bad escapes, lone surrogates, bad UTF-8).
-pub(super) fn decode(literal: &[u8]) -> Option<String> {
+pub(crate) fn decode(literal: &[u8]) -> Option<String> {
     let mut quoted = Vec::with_capacity(literal.len() + 2);
     quoted.push(b'"');
     quoted.extend_from_slice(literal);
@@ -12,12 +12,12 @@ pub(super) fn decode(literal: &[u8]) -> Option<String> {
 }
 
 /// Appends `text` as a literal with its quotes.
-pub(super) fn encode(text: &str, output: &mut Vec<u8>) {
+pub(crate) fn encode(text: &str, output: &mut Vec<u8>) {
     output.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
 }
 
 /// Finds the quote that closes a literal. `escaped` carries a trailing backslash from one piece to the next.
-pub(super) fn close(escaped: &mut bool, piece: &[u8]) -> Option<usize> {
+pub(crate) fn close(escaped: &mut bool, piece: &[u8]) -> Option<usize> {
     if piece.is_empty() {
         return None;
     }
@@ -37,7 +37,7 @@ pub(super) fn close(escaped: &mut bool, piece: &[u8]) -> Option<usize> {
 }
 
 /// Takes one ASCII character, plain or as `\u00XX`, off the front of a literal.
-pub(super) fn strip(literal: &[u8], character: u8) -> Option<&[u8]> {
+pub(crate) fn strip(literal: &[u8], character: u8) -> Option<&[u8]> {
     match literal.split_first()? {
         (&first, rest) if first == character => Some(rest),
         (b'\\', rest) => {
