@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lockgate_core::{Approval, ApprovalId, AuditId, Clock, Event, Session, SessionId, Subject, Timestamp, Writer};
+use lockgate_core::{
+    Approval, ApprovalId, AuditId, Clearing, Clock, Event, Freeze, FreezeId, Session, SessionId, Subject, Timestamp,
+    Writer,
+};
 use lockgate_store::{
-    ApprovalFilter, AuditFilter, Backend, Change, ChangeOutcome, DirectoryRecordings, Hold, InstanceKey, NewTicket,
-    PolicyRevision, SessionFilter, SqliteBackend, Store, StoreError,
+    ApprovalFilter, AuditFilter, Backend, Change, ChangeOutcome, DirectoryRecordings, FreezeFilter, Hold, InstanceKey,
+    NewTicket, PolicyRevision, Rejection, Removal, Removed, SessionFilter, SqliteBackend, Store, StoreError,
 };
 use tokio::sync::watch;
 
@@ -224,6 +227,39 @@ impl Backend for FaultyBackend {
         now: Timestamp,
     ) -> Result<Option<Approval>, StoreError> {
         self.inner.usable(subject, cluster, fingerprint, now).await
+    }
+
+    async fn denials(&self, subject: &Subject, cluster: &str, now: Timestamp) -> Result<Vec<Approval>, StoreError> {
+        self.inner.denials(subject, cluster, now).await
+    }
+
+    async fn freeze(&self, freeze: Freeze, writer: Writer) -> Result<Freeze, StoreError> {
+        self.faults.around("freeze", Vec::new(), self.inner.freeze(freeze, writer)).await
+    }
+
+    async fn clear_freeze(
+        &self,
+        id: FreezeId,
+        clearing: Clearing,
+        writer: Writer,
+    ) -> Result<Option<Result<Freeze, Rejection>>, StoreError> {
+        self.faults.around("clear_freeze", Vec::new(), self.inner.clear_freeze(id, clearing, writer)).await
+    }
+
+    async fn active_freeze(&self, subject: &Subject) -> Result<Option<Freeze>, StoreError> {
+        self.inner.active_freeze(subject).await
+    }
+
+    async fn freezes(&self, filter: &FreezeFilter) -> Result<Vec<Freeze>, StoreError> {
+        self.inner.freezes(filter).await
+    }
+
+    async fn principals(&self) -> Result<Vec<(Subject, Timestamp)>, StoreError> {
+        self.inner.principals().await
+    }
+
+    async fn remove(&self, removal: Removal) -> Result<Removed, StoreError> {
+        self.faults.around("remove", Vec::new(), self.inner.remove(removal)).await
     }
 
     async fn insert_policy(&self, revision: PolicyRevision) -> Result<PolicyRevision, StoreError> {

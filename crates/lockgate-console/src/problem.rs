@@ -95,6 +95,7 @@ impl From<DecideError> for Problem {
     fn from(error: DecideError) -> Self {
         let rejection = match error {
             DecideError::NotFound(_) => return Self::not_found("such approval"),
+            DecideError::NoFreeze(_) => return Self::not_found("such freeze"),
             DecideError::Store(error) => return error.into(),
             DecideError::Rejected(rejection) => rejection,
         };
@@ -102,7 +103,9 @@ impl From<DecideError> for Problem {
         match rejection {
             Rejection::StaleSignIn { max_seconds } => Self::stale_sign_in(max_seconds),
             Rejection::AlreadyDecided { .. } => Self::new(StatusCode::CONFLICT, "alreadyDecided", message),
+            Rejection::NotDenied { .. } => Self::new(StatusCode::CONFLICT, "notDenied", message),
             Rejection::NoteTooLong { .. } => Self::invalid(message),
+            Rejection::NoteMissing => Self::invalid(message).next("Add a note."),
             Rejection::NotHuman
             | Rejection::OwnRequest
             | Rejection::Owner

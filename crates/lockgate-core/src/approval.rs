@@ -140,4 +140,13 @@ pub struct Approval {
     /// Uses of the grant; at most one.
     #[serde(default)]
     pub dispatches: Vec<Dispatch>,
+    /// What the request would bring about, whatever it looks like; `None` when only the same request is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<String>,
+    /// The client's own word on which of its invocations this belongs to. A hint for grouping, never for a decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<String>,
+    /// The human who let a denied request be asked again before its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopened_by: Option<Decider>,
 }

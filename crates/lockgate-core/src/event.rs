@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::{Action, Options};
 use crate::approval::{ApprovalState, Decider};
 use crate::decision::{Decision, PolicyFacts, ShadowFacts};
+use crate::freeze::Freeze;
 use crate::id::{ApprovalId, AuditId, SessionId};
 use crate::record::Outcome;
 use crate::subject::Subject;
@@ -207,11 +208,21 @@ pub enum EventBody {
         /// The call that used the grant.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         used_by: Option<AuditId>,
+        /// The human who lets a denied request be asked again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reopened_by: Option<Box<Decider>>,
+    },
+    /// An agent was frozen, or a human cleared it. Filed under the call of the last denied ticket, or under an id of its
+    /// own; it changes nothing in a call's record.
+    Freeze {
+        /// The freeze as it stands now.
+        freeze: Box<Freeze>,
     },
 }
 
 impl EventBody {
-    /// Whether nothing more can happen to the call. Only [`EventBody::Approval`], which is about a ticket, may follow.
+    /// Whether nothing more can happen to the call. Only [`EventBody::Approval`], which is about a ticket,
+    /// and [`EventBody::Freeze`], which is about an agent, may follow.
     pub const fn is_terminal(&self) -> bool {
         matches!(self, Self::Closed { .. } | Self::Refused { .. } | Self::Aborted { .. })
     }
@@ -228,6 +239,7 @@ impl EventBody {
             Self::Refused { .. } => "refused",
             Self::Aborted { .. } => "aborted",
             Self::Approval { .. } => "approval",
+            Self::Freeze { .. } => "freeze",
         }
     }
 }

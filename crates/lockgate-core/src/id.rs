@@ -1,4 +1,4 @@
-//! Identifiers: UUIDv7 with a short prefix that says what they name (`aud_…`, `apr_…`, `ses_…`).
+//! Identifiers: UUIDv7 with a short prefix that says what they name (`aud_…`, `apr_…`, `ses_…`, `frz_…`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -66,6 +66,7 @@ macro_rules! id {
 id!(AuditId, "aud", "One call. Without its prefix it is the `Audit-ID` sent upstream.");
 id!(ApprovalId, "apr", "One approval ticket.");
 id!(SessionId, "ses", "One recorded interactive session.");
+id!(FreezeId, "frz", "One freeze of an agent.");
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ pub mod action;
 pub mod approval;
 pub mod decision;
 pub mod event;
+pub mod freeze;
 pub mod id;
 pub mod limit;
 pub mod record;
@@ -25,7 +26,8 @@ pub use decision::{
     BlastLimit, BlastVerdict, Decision, Effect, Limits, MaskProfile, Obligations, PolicyFacts, RateLimit, ShadowFacts,
 };
 pub use event::{Arrival, Event, EventBody, Origin, RequestFacts, ResponseFacts, Source, Writer};
-pub use id::{ApprovalId, AuditId, SessionId};
+pub use freeze::{Clearing, Freeze, FreezeCause};
+pub use id::{ApprovalId, AuditId, FreezeId, SessionId};
 pub use record::{AuditRecord, DecisionFacts, Outcome, UpstreamFacts};
 pub use secret::Secret;
 pub use session::{Channel, ChannelDigest, Session};

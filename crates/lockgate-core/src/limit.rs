@@ -9,5 +9,8 @@ pub const REQUEST_TARGET_BYTES_MAX: usize = 65_534;
 /// Largest note of an approver, in bytes of UTF-8.
 pub const NOTE_BYTES_MAX: usize = 2_000;
 
+/// Longest word of a client on which invocation a request belongs to, in bytes.
+pub const INVOCATION_BYTES_MAX: usize = 128;
+
 /// Longest stated reason of an agent, in bytes of UTF-8.
 pub const REASON_BYTES_MAX: usize = 2_000;

@@ -170,7 +170,7 @@ impl AuditRecord {
             return;
         }
         match &event.body {
-            EventBody::Arrived(_) | EventBody::Approval { .. } => {}
+            EventBody::Arrived(_) | EventBody::Approval { .. } | EventBody::Freeze { .. } => {}
             EventBody::Decided { decision, policy, shadow } => {
                 self.decision = Some(DecisionFacts {
                     effect: decision.effect,

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use lockgate_core::{
-    Action, Approval, ApprovalId, ApprovalState, AuditId, Decider, Options, Secret, Subject, Terms, Timestamp, limit,
+    Action, Approval, ApprovalId, ApprovalState, AuditId, Decider, FreezeId, Options, Secret, Subject, Terms,
+    Timestamp, limit,
 };
 
 use crate::backend::{Change, ChangeOutcome, NewTicket};
 use crate::error::{DecideError, StoreError};
-use crate::limit::{LIST_ROWS_DEFAULT, PENDING_PER_PRINCIPAL_MAX};
+use crate::limit::{ASKED_PER_HOUR_MAX, LIST_ROWS_DEFAULT, PENDING_PER_PRINCIPAL_MAX};
 use crate::proof::{Claim, Grant, ReviewedBody};
 use crate::store::{Store, Topic};
 use crate::ticket::as_of;
@@ -42,6 +43,10 @@ pub struct NewApproval {
     pub body: Bytes,
     /// That body's content type.
     pub content_type: Option<String>,
+    /// What it would bring about, whatever the request looks like.
+    pub effect: Option<String>,
+    /// The client's word on which invocation it belongs to; left out above [`limit::INVOCATION_BYTES_MAX`].
+    pub invocation: Option<String>,
     /// The call that is held.
     pub audit_id: AuditId,
 }
@@ -133,8 +138,17 @@ impl Store {
             note: None,
             audit_id: new.audit_id,
             dispatches: Vec::new(),
+            effect: new.effect,
+            invocation: new.invocation.filter(|word| word.len() <= limit::INVOCATION_BYTES_MAX),
+            reopened_by: None,
         };
-        let ticket = NewTicket { approval, sealed, pending_max: PENDING_PER_PRINCIPAL_MAX, at };
+        let ticket = NewTicket {
+            approval,
+            sealed,
+            pending_max: PENDING_PER_PRINCIPAL_MAX,
+            asked_per_hour_max: ASKED_PER_HOUR_MAX,
+            at,
+        };
         let hold = self.backend().hold(ticket).await?;
         self.changed(Topic::Approvals);
         Ok(hold)
@@ -180,7 +194,21 @@ impl Store {
     pub async fn decide(&self, id: ApprovalId, word: Word) -> Result<Approval, DecideError> {
         let Word { by, auth_time, approve, note } = word;
         let decider = Decider { subject: by, at: self.clock().now(), approved: approve, auth_time };
-        self.change_or_say_why(id, Change::Decide { decider: Box::new(decider), note }).await
+        let freeze = FreezeId::new(self.fresh_uuid());
+        self.change_or_say_why(id, Change::Decide { decider: Box::new(decider), note, freeze }).await
+    }
+
+    /// A human lets a denied request, and whatever has the same effect, be asked again before the denial's time is up. The
+    /// ticket stays denied. For those who may decide it; a note is needed. Durable on return, as a state and as an event.
+    pub async fn reopen(&self, id: ApprovalId, word: Word) -> Result<Approval, DecideError> {
+        let Word { by, auth_time, note, .. } = word;
+        let decider = Decider { subject: by, at: self.clock().now(), approved: true, auth_time };
+        self.change_or_say_why(id, Change::Reopen { decider: Box::new(decider), note }).await
+    }
+
+    /// What humans have denied to this principal in this cluster and is still in force, newest first.
+    pub async fn denials(&self, subject: &Subject, cluster: &str) -> Result<Vec<Approval>, StoreError> {
+        self.backend().denials(subject, cluster, self.clock().now()).await
     }
 
     /// Withdraws an open ticket: for the one that asked, and for humans who may decide.
@@ -222,6 +250,7 @@ impl Store {
         if let Some(ChangeOutcome::Changed { .. }) = &outcome {
             self.changed(Topic::Approvals);
             self.changed(Topic::Audit);
+            self.changed(Topic::Agents);
         }
         Ok(outcome)
     }

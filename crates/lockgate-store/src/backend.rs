@@ -6,11 +6,12 @@
 
 use async_trait::async_trait;
 use lockgate_core::{
-    Approval, ApprovalId, AuditId, Decider, Effect, Event, Outcome, Session, SessionId, Subject, Timestamp, Verb,
-    Writer,
+    Approval, ApprovalId, AuditId, Clearing, Decider, Effect, Event, Freeze, FreezeId, Outcome, Session, SessionId,
+    Subject, Timestamp, Verb, Writer,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::agents::{FreezeFilter, Removal, Removed};
 use crate::approvals::{ApprovalFilter, Hold};
 use crate::error::{Rejection, StoreError};
 use crate::limit::LIST_ROWS_DEFAULT;
@@ -57,6 +58,34 @@ pub trait Backend: Send + Sync + 'static {
         fingerprint: &str,
         now: Timestamp,
     ) -> Result<Option<Approval>, StoreError>;
+
+    /// The denied tickets of that principal and cluster that are still in force, newest first, at most
+    /// [`crate::limit::DENIALS_IN_FORCE_MAX`].
+    async fn denials(&self, subject: &Subject, cluster: &str, now: Timestamp) -> Result<Vec<Approval>, StoreError>;
+
+    /// Freezes the principal unless it is frozen, and appends the event, in one transaction. The freeze in force
+    /// afterwards.
+    async fn freeze(&self, freeze: Freeze, writer: Writer) -> Result<Freeze, StoreError>;
+
+    /// Ends a freeze by the crate's pure rules and appends the event, in one transaction. `None`: no such freeze.
+    async fn clear_freeze(
+        &self,
+        id: FreezeId,
+        clearing: Clearing,
+        writer: Writer,
+    ) -> Result<Option<Result<Freeze, Rejection>>, StoreError>;
+
+    /// The principal's freeze, if one is in force.
+    async fn active_freeze(&self, subject: &Subject) -> Result<Option<Freeze>, StoreError>;
+
+    /// The freezes that match, newest first.
+    async fn freezes(&self, filter: &FreezeFilter) -> Result<Vec<Freeze>, StoreError>;
+
+    /// The principals of the newest calls, each with the time of its newest, newest first.
+    async fn principals(&self) -> Result<Vec<(Subject, Timestamp)>, StoreError>;
+
+    /// Counts a removal against its limit, and inserts it if it fits, in one transaction.
+    async fn remove(&self, removal: Removal) -> Result<Removed, StoreError>;
 
     /// Inserts a revision unless the newest one has the same digest. The newest one afterwards.
     async fn insert_policy(&self, revision: PolicyRevision) -> Result<PolicyRevision, StoreError>;
@@ -228,6 +257,8 @@ pub struct NewTicket {
     pub sealed: SealedBody,
     /// Tickets that this principal may have pending, this one included.
     pub pending_max: u32,
+    /// Tickets that this principal may open within an hour, this one included.
+    pub asked_per_hour_max: u32,
     /// Now.
     pub at: Timestamp,
 }
@@ -240,6 +271,15 @@ pub enum Change {
         /// Who, when, what.
         decider: Box<Decider>,
         /// The note to the agent.
+        note: Option<String>,
+        /// The id of the freeze that a denial may cause.
+        freeze: FreezeId,
+    },
+    /// A human lets a denied request be asked again.
+    Reopen {
+        /// Who, when.
+        decider: Box<Decider>,
+        /// Why.
         note: Option<String>,
     },
     /// The grant is used, if it is there for this principal and this fingerprint.

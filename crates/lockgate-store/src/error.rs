@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lockgate_core::{Approval, ApprovalId, SessionId};
+use lockgate_core::{Approval, ApprovalId, FreezeId, SessionId};
 
 /// A fault of the store. Cloneable, because a failed commit fails every write that rode on it. The gateway answers 503.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -68,6 +68,12 @@ pub enum StoreError {
     TooManyPending {
         /// The limit.
         pending_max: u32,
+    },
+    /// The principal has asked humans too often.
+    #[error("this caller has asked humans {asked_max} times within the last hour, the limit: ask less, later")]
+    TooManyAsked {
+        /// The limit per hour.
+        asked_max: u32,
     },
     /// A grant was offered for a call other than the one that consumed it.
     #[error("the grant was consumed for another call")]
@@ -147,6 +153,15 @@ pub enum Rejection {
         /// The limit.
         bytes_max: usize,
     },
+    /// The word needs a reason.
+    #[error("this needs a note that says why")]
+    NoteMissing,
+    /// Only a denied ticket can be reopened.
+    #[error("only a denied request can be asked again; this one is {}", approval.state.as_str())]
+    NotDenied {
+        /// The ticket, as it stands.
+        approval: Box<Approval>,
+    },
     /// Withdrawing is for the one that asked, and for those who may decide.
     #[error("only the one that asked or a human who may decide can withdraw a request")]
     MayNotCancel,
@@ -164,6 +179,9 @@ pub enum DecideError {
     /// There is no such ticket.
     #[error("there is no approval {0}")]
     NotFound(ApprovalId),
+    /// There is no such freeze.
+    #[error("there is no freeze {0}")]
+    NoFreeze(FreezeId),
     /// The word does not count.
     #[error(transparent)]
     Rejected(#[from] Rejection),

@@ -1,7 +1,7 @@
 //! Durable truth, and the proofs that something is durable.
 //!
 //! Owns the evidence log ([`CallLog`] writes it, [`Store::audit_records`] reads it), approvals with their single-use
-//! grants, sessions with their recordings, policy revisions, writers' leases, and the proofs ([`Grant`], [`Permit`],
+//! grants, freezes of agents, sessions with their recordings, policy revisions, writers' leases, and the proofs ([`Grant`], [`Permit`],
 //! [`Ticket`], [`Receipt`], [`Refused`]) without which the gateway can neither forward nor refuse. Everything that speaks
 //! SQL in Lockgate is in this crate.
 //!
@@ -10,8 +10,10 @@
 //! Two seams: [`Backend`] (rows; SQLite here) and [`Recordings`] (byte streams; a directory here). Proofs are minted above
 //! them, so no backend can forge one.
 
+mod agents;
 mod approvals;
 mod backend;
+mod breaker;
 pub mod call;
 mod clock;
 mod error;
@@ -25,6 +27,7 @@ mod store;
 mod sweep;
 mod ticket;
 
+pub use agents::{Agent, FreezeFilter, HumanWord, Removal, Removed};
 pub use approvals::{ApprovalFilter, Hold, NewApproval, Word};
 pub use backend::{
     AuditFilter, Backend, Change, ChangeOutcome, NewTicket, PolicyRevision, SealedBody, SessionFilter, SessionState,

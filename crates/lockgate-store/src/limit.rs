@@ -36,6 +36,40 @@ pub const CALL_EVENTS_MAX: u32 = 1_000;
 /// Tickets that one principal may have pending. Above it a request that must be asked for is refused.
 pub const PENDING_PER_PRINCIPAL_MAX: u32 = 64;
 
+/// Tickets that one principal may open in an hour. Above it a request that must be asked for is refused: people who are
+/// asked too often stop reading.
+pub const ASKED_PER_HOUR_MAX: u32 = 240;
+
+/// How long a human's denial stays in force at least, for the same request and for whatever brings about the same.
+pub const DENIED_FOR: Duration = Duration::from_secs(30 * 60);
+
+/// Denials of one principal in one cluster that are looked at, newest first. Far more than people give in [`DENIED_FOR`].
+pub const DENIALS_IN_FORCE_MAX: u32 = 1_000;
+
+/// So many distinct invocations denied by humans in a row freeze a principal.
+pub const DENIED_INVOCATIONS_MAX: usize = 3;
+
+/// Denials older than this do not count towards a freeze.
+pub const DENIALS_COUNT_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// Decided tickets that are looked at to count denials in a row.
+pub const DECIDED_TICKETS_MAX: u32 = 200;
+
+/// A request that its client says belongs to a denied invocation does so only when it comes this soon after the denial.
+pub const INVOCATION_GAP_MAX: Duration = Duration::from_secs(10);
+
+/// An invocation is at most this long: what a client says of its requests cannot stretch one for ever.
+pub const INVOCATION_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// How far back removals are kept, so also the longest window of a limit on them.
+pub const REMOVALS_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// The newest calls that are looked through for who calls.
+pub const AGENTS_CALLS_MAX: u32 = 10_000;
+
+/// Most agents in one list.
+pub const AGENTS_MAX: u32 = 500;
+
 /// Largest policy text, in bytes.
 pub const POLICY_BYTES_MAX: usize = 1024 * 1024;
 

@@ -31,6 +31,8 @@ pub enum Topic {
     Sessions,
     /// Events were appended.
     Audit,
+    /// An agent was frozen or cleared.
+    Agents,
 }
 
 /// The durable truth. A cheap clone of one shared store.
@@ -241,6 +243,7 @@ struct Topics {
     policy: watch::Sender<u64>,
     sessions: watch::Sender<u64>,
     audit: watch::Sender<u64>,
+    agents: watch::Sender<u64>,
 }
 
 impl Topics {
@@ -250,6 +253,7 @@ impl Topics {
             Topic::Policy => &self.policy,
             Topic::Sessions => &self.sessions,
             Topic::Audit => &self.audit,
+            Topic::Agents => &self.agents,
         }
     }
 }
@@ -257,7 +261,7 @@ impl Topics {
 impl Default for Topics {
     fn default() -> Self {
         let sender = || watch::channel(0).0;
-        Self { approvals: sender(), policy: sender(), sessions: sender(), audit: sender() }
+        Self { approvals: sender(), policy: sender(), sessions: sender(), audit: sender(), agents: sender() }
     }
 }
 

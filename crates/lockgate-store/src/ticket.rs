@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use lockgate_core::{
-    Approval, ApprovalState, Decider, Dispatch, Event, EventBody, Subject, SubjectKind, Timestamp, Writer, limit,
+    Approval, ApprovalState, Decider, Dispatch, Event, EventBody, Subject, SubjectKind, Terms, Timestamp, Writer, limit,
 };
 
 use crate::backend::Change;
 use crate::error::Rejection;
-use crate::limit::{CLOCK_SKEW_MAX, SIGN_IN_AGE_MAX};
+use crate::limit::{CLOCK_SKEW_MAX, DENIED_FOR, SIGN_IN_AGE_MAX};
 
 /// What a change does.
 #[derive(Debug)]
@@ -25,14 +25,29 @@ pub(crate) fn apply(ticket: Approval, change: &Change, at: Timestamp, writer: &W
     let mut after = before.clone();
     let mut word = Word::default();
     match change {
-        Change::Decide { decider, note } => {
-            may_decide(&before, &decider.subject)?;
-            is_fresh(decider)?;
+        Change::Decide { decider, note, .. } => {
+            may_decide(&before.subject, &before.terms, &decider.subject)?;
+            is_fresh(decider.at, decider.auth_time)?;
             note_fits(note.as_deref())?;
             if !spoken(&mut after, decider, note.clone())? {
                 return Ok(Step::Unchanged(after));
             }
             word.decider = Some(decider.clone());
+            word.note.clone_from(note);
+        }
+        Change::Reopen { decider, note } => {
+            may_decide(&before.subject, &before.terms, &decider.subject)?;
+            is_fresh(decider.at, decider.auth_time)?;
+            note_says_why(note.as_deref())?;
+            if before.state != ApprovalState::Denied {
+                return Err(Rejection::NotDenied { approval: Box::new(before) });
+            }
+            if before.reopened_by.is_some() {
+                return Ok(Step::Unchanged(after));
+            }
+            after.expires_at = at;
+            after.reopened_by = Some(Decider::clone(decider));
+            word.reopened_by = Some(decider.clone());
             word.note.clone_from(note);
         }
         Change::Consume { subject, fingerprint, audit_id } => {
@@ -47,7 +62,7 @@ pub(crate) fn apply(ticket: Approval, change: &Change, at: Timestamp, writer: &W
             word.used_by = Some(*audit_id);
         }
         Change::Cancel { by } => {
-            if !by.same_principal(&before.subject) && may_decide(&before, by).is_err() {
+            if !by.same_principal(&before.subject) && may_decide(&before.subject, &before.terms, by).is_err() {
                 return Err(Rejection::MayNotCancel);
             }
             match before.state {
@@ -68,7 +83,7 @@ pub(crate) fn apply(ticket: Approval, change: &Change, at: Timestamp, writer: &W
     let nothing = match change {
         Change::Expire => after.state != ApprovalState::Expired,
         Change::Indeterminate => before.state == after.state,
-        Change::Decide { .. } | Change::Consume { .. } | Change::Cancel { .. } => false,
+        Change::Decide { .. } | Change::Reopen { .. } | Change::Consume { .. } | Change::Cancel { .. } => false,
     };
     if nothing {
         return Ok(Step::Unchanged(after));
@@ -91,6 +106,7 @@ struct Word {
     cancelled_by: Option<Box<Subject>>,
     note: Option<String>,
     used_by: Option<lockgate_core::AuditId>,
+    reopened_by: Option<Box<Decider>>,
 }
 
 impl Word {
@@ -106,36 +122,51 @@ impl Word {
                 cancelled_by: self.cancelled_by,
                 note: self.note,
                 used_by: self.used_by,
+                reopened_by: self.reopened_by,
             },
         }
     }
 }
 
-fn may_decide(ticket: &Approval, by: &Subject) -> Result<(), Rejection> {
+/// Whether this person may speak about what `asked` wants, under these terms.
+pub(crate) fn may_decide(asked: &Subject, terms: &Terms, by: &Subject) -> Result<(), Rejection> {
     if by.kind != SubjectKind::Human {
         return Err(Rejection::NotHuman);
     }
-    if same_person(by, &ticket.subject) {
+    if same_person(by, asked) {
         return Err(Rejection::OwnRequest);
     }
-    let owns = ticket.subject.owner.as_deref().is_some_and(|owner| owner.eq_ignore_ascii_case(&by.id));
-    if ticket.terms.four_eyes && owns {
+    if terms.four_eyes && owns(by, asked) {
         return Err(Rejection::Owner);
     }
-    let groups = &ticket.terms.approver_groups;
+    let groups = &terms.approver_groups;
     if !groups.is_empty() && !groups.iter().any(|group| by.groups.contains(group)) {
         return Err(Rejection::NotInGroup { groups: groups.clone() });
     }
     Ok(())
 }
 
-fn is_fresh(decider: &Decider) -> Result<(), Rejection> {
-    let too_old = decider.at.since(decider.auth_time) > SIGN_IN_AGE_MAX;
-    let from_the_future = decider.auth_time.since(decider.at) > CLOCK_SKEW_MAX;
+/// Whether this person answers for that agent.
+pub(crate) fn owns(by: &Subject, agent: &Subject) -> bool {
+    agent.owner.as_deref().is_some_and(|owner| owner.eq_ignore_ascii_case(&by.id))
+}
+
+/// Whether a word spoken at this time comes from a person who signed in for it.
+pub(crate) fn is_fresh(at: Timestamp, auth_time: Timestamp) -> Result<(), Rejection> {
+    let too_old = at.since(auth_time) > SIGN_IN_AGE_MAX;
+    let from_the_future = auth_time.since(at) > CLOCK_SKEW_MAX;
     if too_old || from_the_future {
         return Err(Rejection::StaleSignIn { max_seconds: SIGN_IN_AGE_MAX.as_secs() });
     }
     Ok(())
+}
+
+/// Whether there is a note, and it fits.
+pub(crate) fn note_says_why(note: Option<&str>) -> Result<(), Rejection> {
+    match note {
+        Some(note) if !note.trim().is_empty() => note_fits(Some(note)),
+        Some(_) | None => Err(Rejection::NoteMissing),
+    }
 }
 
 fn note_fits(note: Option<&str>) -> Result<(), Rejection> {
@@ -173,7 +204,8 @@ fn spoken(ticket: &mut Approval, decider: &Decider, note: Option<String>) -> Res
     };
     ticket.state = settled;
     ticket.decided_at = Some(decider.at);
-    ticket.expires_at = decider.at.plus(Duration::from_secs(ticket.terms.ttl_seconds));
+    let ttl = Duration::from_secs(ticket.terms.ttl_seconds);
+    ticket.expires_at = decider.at.plus(if settled == ApprovalState::Denied { ttl.max(DENIED_FOR) } else { ttl });
     Ok(true)
 }
 

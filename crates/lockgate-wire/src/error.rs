@@ -1,6 +1,6 @@
 //! Every way in which a request cannot be understood, and the one mapping from each to its `Status`.
 
-use crate::status::{Reason, Status};
+use crate::status::{Reason, Status, refusal};
 
 /// Why a request (or an answer) is refused. The message names the rule that was broken and the next step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,10 +15,7 @@ pub enum WireError {
     #[error("the request target is not canonical: {0}")]
     Target(&'static str),
     /// The path does not begin with `/clusters/<name>`.
-    #[error(
-        "no cluster is named in the path: this gateway serves each cluster below /clusters/<name>/; \
-         set the kubeconfig's server to https://<gateway>/clusters/<name>"
-    )]
+    #[error("no cluster is named in the path: this gateway serves each cluster below /clusters/<name>/")]
     NoCluster,
     /// A single-valued query parameter was given with different values.
     #[error("the query parameter {name:?} is given more than once with different values")]
@@ -75,12 +72,10 @@ pub enum WireError {
     #[error("{0}")]
     Table(String),
     /// Nothing that the client accepts can be given.
-    #[error("none of the accepted content types can be given; accept application/json")]
+    #[error("none of the accepted content types can be given")]
     NotAcceptable,
     /// The API server answered in a form that was not asked for.
-    #[error(
-        "the API server answered with content type {content_type:?}, which was not asked for; the answer is withheld"
-    )]
+    #[error("the API server answered with content type {content_type:?}, which was not asked for")]
     Answer {
         /// The answer's content type; empty when it had none.
         content_type: String,
@@ -106,6 +101,9 @@ impl WireError {
             Self::Table(_) => (500, Reason::InternalError),
             Self::Answer { .. } => (502, Reason::BadGateway),
         };
-        Status::failure(code, reason, self.to_string())
+        match self {
+            Self::Answer { .. } => refusal::answer_withheld(&self.to_string()),
+            _ => refusal::not_understood(code, reason, &self.to_string()),
+        }
     }
 }

@@ -134,6 +134,8 @@ impl World {
             payload: held.payload.clone(),
             body: Bytes::from_static(b"{}"),
             content_type: Some("application/json".into()),
+            effect: None,
+            invocation: None,
             audit_id,
         };
         let approval = self.store.hold(new).await.unwrap().approval().clone();

@@ -189,6 +189,8 @@ fn new_approval(understood: &Understood, decision: &Decision, fingerprint: &str,
         content_type: outgoing.content_type.and_then(|value| value.to_str().ok().map(str::to_owned)),
         target_uid: live.uid,
         payload,
+        effect: None,
+        invocation: None,
         audit_id: understood.log.audit_id(),
     }
 }

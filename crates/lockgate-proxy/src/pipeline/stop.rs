@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use lockgate_auth::{AuthError, Blame};
-use lockgate_core::{Approval, ApprovalId, ApprovalState, Decision, Outcome, ResponseFacts};
+use lockgate_core::{Approval, ApprovalId, ApprovalState, Arrival, Decision, Outcome, ResponseFacts};
 use lockgate_store::{CallLog, DecideError, Receipt, Refused, StoreError};
 use lockgate_wire::WireError;
 use lockgate_wire::channel::NegotiateError;
@@ -137,40 +137,23 @@ impl Refusal {
         }
     }
 
-    /// The `Status` for the client. What is said here is for the agent; causes stay in the gateway's own log.
-    fn status(&self) -> Status {
+    /// The `Status` for the client about the request that `summary` says in words. What is said here is for the agent;
+    /// causes stay in the gateway's own log.
+    fn status(&self, summary: &str) -> Status {
         match self {
             Self::Unauthenticated(error) => match error.blame() {
                 Blame::Caller => status::unauthenticated(&error.to_string()),
-                Blame::Issuer => Status::failure(503, Reason::ServiceUnavailable, error.to_string()),
+                Blame::Issuer => status::issuer_unavailable(&error.to_string()),
             },
             Self::NotCanonical(error) | Self::NotUnderstood(error) | Self::UpstreamAnswer(error) => error.status(),
-            Self::Ambiguous(what) => Status::failure(
-                400,
-                Reason::BadRequest,
-                format!(
-                    "the request has {what}, which two programs on its way could read differently; send it without"
-                ),
-            ),
-            Self::Impersonation => Status::failure(
-                403,
-                Reason::Forbidden,
-                "impersonation headers (kubectl --as) are not accepted: the token alone says who calls; drop them",
-            ),
+            Self::Ambiguous(what) => status::ambiguous(what),
+            Self::Impersonation => status::impersonation(),
             Self::UnknownCluster { name } => status::unknown_cluster(name),
-            Self::StreamOverWebSocket => Status::failure(
-                400,
-                Reason::BadRequest,
-                "only exec, attach and port-forward may switch protocols here; watch and read logs over plain HTTP",
-            ),
-            Self::Subprotocol(error) => Status::failure(400, Reason::BadRequest, error.to_string()),
+            Self::StreamOverWebSocket => status::stream_over_websocket(),
+            Self::Subprotocol(error) => status::subprotocol(&error.to_string()),
             Self::BodyTooLarge { limit_bytes } => status::body_too_large(*limit_bytes),
-            Self::BodyTimeout { limit } => Status::failure(
-                408,
-                Reason::Timeout,
-                format!("the request's body did not arrive within {} seconds; send it again", limit.as_secs()),
-            ),
-            Self::BodyBroken => Status::failure(400, Reason::BadRequest, "the request's body broke off; send it again"),
+            Self::BodyTimeout { limit } => status::body_timeout(*limit),
+            Self::BodyBroken => status::body_broken(),
             Self::Busy => status::overloaded("the request bodies being read together exceed the gateway's budget"),
             Self::Denied(decision, summary, cluster) => {
                 status::denied_by_policy(summary, cluster, decision.rule.as_deref(), decision.message.as_deref())
@@ -179,60 +162,34 @@ impl Refusal {
                 status::approval_required(approval.id, &approval.summary, &approval.cluster, approval.expires_at)
             }
             Self::DeniedByHuman(approval) => {
-                let by = approval.decided_by.last().map(|decider| decider.subject.id.as_str()).unwrap_or("a human");
-                status::denied_by_human(approval.id, &approval.summary, by, approval.note.as_deref())
+                status::denied_by_human(approval.id, &approval.summary, denier(approval), approval.note.as_deref())
             }
             Self::NotUsable(approval) => not_usable(approval),
             Self::TargetChanged(approval) => status::changed_since_review(approval.id, &approval.summary),
-            Self::TokenExpiredMeanwhile => {
-                status::unauthenticated("the token expired while the request was held; get a new one and send it again")
-            }
-            Self::TargetNotFound { resource, group, name } => not_found(resource, group, name),
-            Self::PreviewNotAllowed(why) => Status::failure(
-                403,
-                Reason::Forbidden,
-                format!("this needs a human's approval, and what it would change cannot be read for the review: {why}"),
-            ),
-            Self::PreviewRefused { status } => Status::failure(
-                403,
-                Reason::Forbidden,
-                format!(
-                    "this needs a human's approval, and the cluster refuses to show its target for the review (HTTP \
-                     {status}); ask the cluster's owner to let your role read it"
-                ),
-            ),
-            Self::PreviewUnreadable => Status::failure(
-                502,
-                Reason::BadGateway,
-                "this needs a human's approval, and the cluster's answer about its target could not be read; try again",
-            ),
+            Self::TokenExpiredMeanwhile => status::unauthenticated("the token expired while the request was held"),
+            Self::TargetNotFound { resource, group, name } => status::target_not_found(resource, group, name),
+            Self::PreviewNotAllowed(why) => status::preview_not_allowed(summary, why),
+            Self::PreviewRefused { status } => status::preview_refused(summary, *status),
+            Self::PreviewUnreadable => status::preview_unreadable(summary),
             Self::WebSocketRequired(summary) => status::websocket_required(summary),
-            Self::ClientGone => {
-                Status::failure(499, Reason::Timeout, "the client went away while the request was held")
-            }
-            Self::Store(_) => status::audit_unavailable(),
+            Self::ClientGone => status::client_gone(),
+            Self::Store(error) => store(error, summary),
             Self::Recorder(_) => status::recorder_unavailable(),
             Self::Upstream(cluster, error) => unanswered(cluster, error),
-            Self::UpstreamCredential(cluster) => Status::failure(
-                502,
-                Reason::BadGateway,
-                format!("cluster {cluster} does not accept the gateway's own credential; tell the gateway's operator"),
-            ),
-            Self::UpstreamEncoding => Status::failure(
-                502,
-                Reason::BadGateway,
-                "the cluster compressed its answer although it was asked not to; the answer cannot be masked and is withheld",
-            ),
-            Self::UpstreamRedirect { status } => Status::failure(
-                502,
-                Reason::BadGateway,
-                format!(
-                    "the cluster answered with a redirect (HTTP {status}); Lockgate follows none and passes none on"
-                ),
-            ),
-            Self::UpstreamSubprotocol(error) => Status::failure(502, Reason::BadGateway, error.to_string()),
+            Self::UpstreamCredential(cluster) => status::upstream_credential(cluster),
+            Self::UpstreamEncoding => {
+                status::answer_withheld("it is compressed although it was asked not to be, and cannot be masked")
+            }
+            Self::UpstreamRedirect { status } => status::answer_withheld(&format!(
+                "it redirects (HTTP {status}), and Lockgate follows none and passes none on"
+            )),
+            Self::UpstreamSubprotocol(error) => status::answer_withheld(&error.to_string()),
         }
     }
+}
+
+fn denier(approval: &Approval) -> &str {
+    approval.decided_by.last().map_or("a human", |decider| decider.subject.id.as_str())
 }
 
 fn not_usable(approval: &Approval) -> Status {
@@ -247,10 +204,13 @@ fn not_usable(approval: &Approval) -> Status {
     }
 }
 
-/// In the API server's own words, since clients look for them.
-fn not_found(resource: &str, group: &str, name: &str) -> Status {
-    let group = if group.is_empty() { String::new() } else { format!(".{group}") };
-    Status::failure(404, Reason::NotFound, format!("{resource}{group} \"{name}\" not found"))
+/// The store's limits on asking are for the agent; everything else is a fault of ours.
+fn store(error: &StoreError, summary: &str) -> Status {
+    match error {
+        StoreError::TooManyPending { pending_max } => status::too_many_pending(summary, *pending_max),
+        StoreError::TooManyAsked { asked_max } => status::too_many_asked(summary, *asked_max),
+        _ => status::audit_unavailable(),
+    }
 }
 
 /// 502 or 504, and whether it may have happened.
@@ -298,8 +258,9 @@ impl Stop {
     /// Writes down, then answers.
     pub(super) async fn answer(self, gateway: &Gateway) -> Response<AnswerBody> {
         match self {
-            Self::Refuse(log, refusal) => {
-                let status = refusal.status().with_audit_id(log.audit_id());
+            Self::Refuse(mut log, refusal) => {
+                let status = refusal.status(&summary(&mut log)).with_audit_id(log.audit_id());
+                let status = if is_hidden(log.arrival(), &status) { status.with_warning() } else { status };
                 tracing::debug!(audit_id = %log.audit_id(), ?refusal, "refused");
                 let recorded = match *refusal {
                     Refusal::ClientGone => return abandoned(gateway, *log, &status).await,
@@ -314,7 +275,7 @@ impl Stop {
                 }
             }
             Self::Fail(receipt, refusal, outcome) => {
-                let status = refusal.status().with_audit_id(receipt.audit_id());
+                let status = refusal.status("this request").with_audit_id(receipt.audit_id());
                 tracing::warn!(audit_id = %receipt.audit_id(), ?refusal, "an admitted request got no answer");
                 let response = ResponseFacts { status: status.code(), bytes: 0, masked: 0 };
                 match receipt.abort(outcome, status.message().to_owned(), response).await {
@@ -325,6 +286,30 @@ impl Stop {
             Self::Unrecorded(error) => unrecorded(gateway, &error),
         }
     }
+}
+
+/// The request in words, as far as it is understood.
+fn summary(log: &mut CallLog) -> String {
+    let arrival = log.arrival();
+    match &arrival.action {
+        Some(action) => super::summary::in_words(action, &arrival.options),
+        None => "this request".to_owned(),
+    }
+}
+
+/// Whether kubectl would not show the message: it goes on after a refused discovery and later says something of its own,
+/// and it has its own words for 401. A `Warning` header it prints in any case.
+fn is_hidden(arrival: &Arrival, status: &Status) -> bool {
+    let path = arrival.request_uri.split('?').next().unwrap_or_default();
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty()).peekable();
+    if segments.next_if_eq(&"clusters").is_some() {
+        segments.next();
+    }
+    let discovery = match (segments.next(), segments.count()) {
+        (Some("api"), 0..=1) | (Some("apis"), 0..=2) | (Some("version"), 0) | (Some("openapi"), _) => true,
+        _ => false,
+    };
+    discovery || status.code() == 401
 }
 
 /// The answer to a refusal needs the proof that the refusal is durable.
@@ -358,6 +343,9 @@ fn render(status: &Status) -> Response<AnswerBody> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    if let Some(warning) = status.warning().and_then(|text| HeaderValue::try_from(text).ok()) {
+        headers.insert(header::WARNING, warning);
+    }
     if let Some(seconds) = status.retry_after_seconds() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments};
 
-use super::{blob, database};
+use super::{blob, database, principal};
 use crate::error::StoreError;
 
 /// One call's events of one append, ready to be bound, with what they change in the index. Made by the caller's task, so that
@@ -36,6 +36,7 @@ struct Arrived {
     subresource: Option<String>,
     namespace: Option<String>,
     name: Option<String>,
+    principal: Option<String>,
 }
 
 /// What later events add to a call's row. As in the fold, the first end stands.
@@ -65,7 +66,7 @@ pub(super) fn prepare(events: Vec<Event>) -> Result<Vec<CallEvents>, StoreError>
         }
         let Some(call) = calls.last_mut() else { continue };
         match event.body {
-            EventBody::Arrived(_) if call.arrived.is_none() => call.arrived = Some(arrived(&event)),
+            EventBody::Arrived(_) if call.arrived.is_none() => call.arrived = Some(arrived(&event)?),
             _ => call.change.add(&event.body),
         }
         call.events.push(row(event)?);
@@ -80,7 +81,7 @@ fn row(event: Event) -> Result<EventRow, StoreError> {
     Ok(EventRow { audit_id, at: at.microseconds(), replica: writer.replica, boot: writer.boot, kind, body })
 }
 
-fn arrived(event: &Event) -> Arrived {
+fn arrived(event: &Event) -> Result<Arrived, StoreError> {
     let mut row = Arrived {
         started_at: event.at.microseconds(),
         boot: event.writer.boot.clone(),
@@ -91,9 +92,11 @@ fn arrived(event: &Event) -> Arrived {
         subresource: None,
         namespace: None,
         name: None,
+        principal: None,
     };
     if let EventBody::Arrived(arrival) = &event.body {
         row.subject_id = arrival.subject.as_ref().map(|subject| subject.id.clone());
+        row.principal = arrival.subject.as_ref().map(principal).transpose()?;
         row.cluster.clone_from(&arrival.cluster);
         if let Some(action) = &arrival.action {
             row.verb = Some(action.verb.as_str());
@@ -103,7 +106,7 @@ fn arrived(event: &Event) -> Arrived {
             row.name.clone_from(&action.name);
         }
     }
-    row
+    Ok(row)
 }
 
 impl CallChange {
@@ -112,7 +115,7 @@ impl CallChange {
             return;
         }
         match body {
-            EventBody::Arrived(_) | EventBody::Approval { .. } => {}
+            EventBody::Arrived(_) | EventBody::Approval { .. } | EventBody::Freeze { .. } => {}
             EventBody::Decided { decision, shadow, .. } => {
                 self.effect = Some(decision.effect.as_str());
                 self.shadow_differs = Some(shadow.is_some());
@@ -152,8 +155,8 @@ const INSERT_MANY_EVENTS: &str = insert_events!(
 
 const INSERT_CALL: &str = "
     INSERT INTO calls (audit_id, started_at, boot, subject_id, cluster, verb, resource, subresource, namespace, name,
-                       effect, outcome, approval_id, session_id, shadow_differs)
-    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+                       effect, outcome, approval_id, session_id, shadow_differs, principal)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
     ON CONFLICT (audit_id) DO NOTHING";
 
 const UPDATE_CALL: &str = "
@@ -211,6 +214,7 @@ async fn insert_call(
         .bind(&change.approval_id)
         .bind(&change.session_id)
         .bind(change.shadow_differs)
+        .bind(&arrived.principal)
         .execute(connection)
         .await
         .map_err(database)?;

@@ -4,6 +4,7 @@
 //! what is asked.
 
 mod events;
+mod freezes;
 mod reads;
 mod rows;
 mod tickets;
@@ -15,19 +16,25 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lockgate_core::{Approval, ApprovalId, AuditId, Event, Session, SessionId, Subject, Timestamp, Writer};
+use lockgate_core::{
+    Approval, ApprovalId, AuditId, Clearing, Event, Freeze, FreezeId, Session, SessionId, Subject, Timestamp, Writer,
+};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use crate::agents::{FreezeFilter, Removal, Removed};
 use crate::approvals::{ApprovalFilter, Hold};
 use crate::backend::{AuditFilter, Backend, Change, ChangeOutcome, NewTicket, PolicyRevision, SessionFilter};
-use crate::error::StoreError;
+use crate::error::{Rejection, StoreError};
 use crate::limit::{LOCK_WAIT, READ_CONNECTIONS_MAX};
 use writer::WriterHandle;
 
 /// Migrations, oldest first. `PRAGMA user_version` counts how many have run.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_events.sql"), include_str!("../../migrations/0002_shadow.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_events.sql"),
+    include_str!("../../migrations/0002_shadow.sql"),
+    include_str!("../../migrations/0003_agents.sql"),
+];
 
 /// The store's rows in one SQLite file: WAL, `synchronous=FULL`, so that a committed write survives power loss.
 pub struct SqliteBackend {
@@ -121,6 +128,39 @@ impl Backend for SqliteBackend {
         now: Timestamp,
     ) -> Result<Option<Approval>, StoreError> {
         reads::usable(&self.readers, subject, cluster, fingerprint, now).await
+    }
+
+    async fn denials(&self, subject: &Subject, cluster: &str, now: Timestamp) -> Result<Vec<Approval>, StoreError> {
+        freezes::denials(&self.readers, subject, cluster, now).await
+    }
+
+    async fn freeze(&self, freeze: Freeze, writer: Writer) -> Result<Freeze, StoreError> {
+        self.writer.write(freezes::InsertFreeze { freeze, writer }).await
+    }
+
+    async fn clear_freeze(
+        &self,
+        id: FreezeId,
+        clearing: Clearing,
+        writer: Writer,
+    ) -> Result<Option<Result<Freeze, Rejection>>, StoreError> {
+        self.writer.write(freezes::ClearFreeze { id, clearing, writer }).await
+    }
+
+    async fn active_freeze(&self, subject: &Subject) -> Result<Option<Freeze>, StoreError> {
+        freezes::active(&self.readers, &principal(subject)?).await
+    }
+
+    async fn freezes(&self, filter: &FreezeFilter) -> Result<Vec<Freeze>, StoreError> {
+        freezes::list(&self.readers, filter).await
+    }
+
+    async fn principals(&self) -> Result<Vec<(Subject, Timestamp)>, StoreError> {
+        freezes::principals(&self.readers).await
+    }
+
+    async fn remove(&self, removal: Removal) -> Result<Removed, StoreError> {
+        self.writer.write(freezes::InsertRemoval(removal)).await
     }
 
     async fn insert_policy(&self, revision: PolicyRevision) -> Result<PolicyRevision, StoreError> {

@@ -1,15 +1,19 @@
 //! Tickets inside the writer's transaction. SQLite has one writer, so what is read here cannot change until the commit.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use lockgate_core::{Approval, ApprovalId, ApprovalState, Timestamp, Writer};
 use sqlx::{Row, SqliteConnection};
 
 use super::writer::Write;
-use super::{blob, database, events, principal};
+use super::{blob, database, events, freezes, principal};
 use crate::approvals::Hold;
 use crate::backend::{Change, ChangeOutcome, NewTicket, SealedBody};
 use crate::error::StoreError;
 use crate::ticket::{Step, apply};
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Joins or inserts a ticket.
 pub(super) struct HoldTicket(pub(super) NewTicket);
@@ -20,7 +24,7 @@ impl Write for HoldTicket {
     type Output = Result<Hold, StoreError>;
 
     async fn execute(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, StoreError> {
-        let Self(NewTicket { approval, sealed, pending_max, at }) = self;
+        let Self(NewTicket { approval, sealed, pending_max, asked_per_hour_max, at }) = self;
         let principal = principal(&approval.subject)?;
         if let Some(open) = open_twin(connection, approval, &principal, *at).await? {
             return Ok(Ok(Hold::Joined(open)));
@@ -35,6 +39,15 @@ impl Write for HoldTicket {
         .map_err(database)?;
         if pending >= i64::from(*pending_max) {
             return Ok(Err(StoreError::TooManyPending { pending_max: *pending_max }));
+        }
+        let asked: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM approvals WHERE principal = ? AND requested_at > ?")
+            .bind(&principal)
+            .bind(at.minus(HOUR).microseconds())
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(database)?;
+        if asked >= i64::from(*asked_per_hour_max) {
+            return Ok(Err(StoreError::TooManyAsked { asked_max: *asked_per_hour_max }));
         }
         insert(connection, approval, sealed, &principal).await?;
         Ok(Ok(Hold::New(approval.clone())))
@@ -118,6 +131,9 @@ impl Write for ChangeTicket {
                 self.update(connection, &approval).await?;
                 let events = events::prepare(vec![event])?;
                 events::insert(connection, &events.iter().collect::<Vec<_>>()).await?;
+                if let (Change::Decide { freeze, .. }, ApprovalState::Denied) = (&self.change, approval.state) {
+                    freezes::after_denial(connection, &approval, *freeze, self.at, &self.writer).await?;
+                }
                 let used = matches!(self.change, Change::Consume { .. });
                 let sealed = sealed.filter(|_| used).map(SealedBody);
                 ChangeOutcome::Changed { approval: Box::new(approval), sealed }
@@ -133,7 +149,8 @@ impl ChangeTicket {
         sqlx::query(
             "UPDATE approvals
              SET state = ?2, expires_at = ?3, body = ?4, dispatch_audit_id = ?5,
-                 dispatch_boot = COALESCE(?6, dispatch_boot), sealed = CASE WHEN ?7 THEN sealed END
+                 dispatch_boot = COALESCE(?6, dispatch_boot), sealed = CASE WHEN ?7 THEN sealed END,
+                 decided_at = ?8
              WHERE id = ?1",
         )
         .bind(blob(self.id.uuid()))
@@ -143,6 +160,7 @@ impl ChangeTicket {
         .bind(dispatch)
         .bind(consumer)
         .bind(approval.state.is_open())
+        .bind(approval.decided_at.map(Timestamp::microseconds))
         .execute(connection)
         .await
         .map_err(database)?;

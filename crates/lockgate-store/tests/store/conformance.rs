@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lockgate_core::{ApprovalState, Clock, Effect, Outcome, PolicyFacts, ShadowFacts, Verb, limit};
-use lockgate_store::limit::{LEASE, PENDING_PER_PRINCIPAL_MAX};
+use lockgate_store::limit::{DENIED_FOR, LEASE, PENDING_PER_PRINCIPAL_MAX};
 use lockgate_store::{
     ApprovalFilter, AuditFilter, DecideError, Hold, NotAdmitted, Rejection, Store, StoreError, Topic, Word, admit,
 };
@@ -308,7 +308,9 @@ async fn a_denial_carries_its_note_and_stays_in_force(store: &Store, clock: &Pau
     store.decide(ticket.id, no).await.unwrap();
     let in_force = store.usable(&agent("a"), "shop", "f").await.unwrap().unwrap();
     assert_eq!((in_force.state, in_force.note.as_deref()), (ApprovalState::Denied, Some("use the staging one")));
-    clock.advance(Duration::from_secs(terms().ttl_seconds));
+    clock.advance(DENIED_FOR.checked_sub(Duration::from_micros(1)).unwrap());
+    assert!(store.usable(&agent("a"), "shop", "f").await.unwrap().is_some(), "longer than a ticket lives");
+    clock.advance(Duration::from_micros(1));
     assert!(store.usable(&agent("a"), "shop", "f").await.unwrap().is_none());
     assert_eq!(store.approval(ticket.id).await.unwrap().unwrap().state, ApprovalState::Denied);
 }

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod agents;
 mod conformance;
 mod directory;
 mod faults;

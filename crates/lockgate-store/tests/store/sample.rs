@@ -118,6 +118,8 @@ pub(crate) fn new_approval(store: &Store, fingerprint: &str) -> NewApproval {
         payload: None,
         body: Bytes::from_static(BODY),
         content_type: Some("application/json".into()),
+        effect: None,
+        invocation: None,
         audit_id: store.new_audit_id(),
     }
 }

@@ -25,6 +25,10 @@ pub enum Reason {
     ApprovalDenied,
     /// Nobody decided, or the grant was not used, in time.
     ApprovalExpired,
+    /// This agent asks humans too much.
+    ApprovalLimit,
+    /// Every change by this agent is stopped.
+    AgentFrozen,
     /// The approved request was sent once and its outcome is unknown.
     ApprovalIndeterminate,
     /// The cluster or path does not exist.
@@ -63,6 +67,8 @@ impl Reason {
             Self::ApprovalRequired => "ApprovalRequired",
             Self::ApprovalDenied => "ApprovalDenied",
             Self::ApprovalExpired => "ApprovalExpired",
+            Self::ApprovalLimit => "ApprovalLimit",
+            Self::AgentFrozen => "AgentFrozen",
             Self::ApprovalIndeterminate => "ApprovalIndeterminate",
             Self::NotFound => "NotFound",
             Self::MethodNotAllowed => "MethodNotAllowed",
@@ -88,6 +94,7 @@ pub struct Status {
     message: String,
     causes: Vec<(&'static str, String)>,
     retry_after_seconds: Option<u32>,
+    warning: bool,
 }
 
 impl Status {
@@ -96,7 +103,7 @@ impl Status {
         let message: String = message.into();
         let message =
             message.chars().filter(|character| *character == '\n' || !is_unsafe_in_terminal(*character)).collect();
-        Self { code, reason, message, causes: Vec::new(), retry_after_seconds: None }
+        Self { code, reason, message, causes: Vec::new(), retry_after_seconds: None, warning: false }
     }
 
     /// Names the call, so that a person can find its record.
@@ -117,6 +124,25 @@ impl Status {
     pub const fn with_retry_after_seconds(mut self, seconds: u32) -> Self {
         self.retry_after_seconds = Some(seconds);
         self
+    }
+
+    /// Says the message in a `Warning` header too, for clients that do not show the message of such a request.
+    #[must_use]
+    pub const fn with_warning(mut self) -> Self {
+        self.warning = true;
+        self
+    }
+
+    /// The value of the `Warning` header, if there is to be one: code 299 and the message on one line of ASCII, quoted
+    /// (RFC 9111 5.5, as the API server writes it).
+    pub fn warning(&self) -> Option<String> {
+        let one = |character: char| match character {
+            '\n' => vec![' '],
+            '"' | '\\' => vec!['\\', character],
+            ' '..='~' => vec![character],
+            _ => vec!['?'],
+        };
+        self.warning.then(|| format!("299 lockgate \"{}\"", self.message.chars().flat_map(one).collect::<String>()))
     }
 
     /// The HTTP status code.
