@@ -6,19 +6,33 @@ use crate::status::{Reason, Status, refusal};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// The request target exceeds [`lockgate_core::limit::REQUEST_TARGET_BYTES_MAX`].
-    #[error("the request target has {bytes} bytes, the limit is {limit}", limit = lockgate_core::limit::REQUEST_TARGET_BYTES_MAX)]
-    TargetTooLong {
-        /// The target's length.
-        bytes: usize,
+    #[error("the request target is longer than {limit} bytes. Next step: put less into the URL", limit = lockgate_core::limit::REQUEST_TARGET_BYTES_MAX)]
+    TargetTooLong,
+    /// The head is not HTTP as the RFCs have it, or two programs could read it differently.
+    #[error("the request's head has more than one reading or none: {0}. Next step: send plain HTTP (RFC 9112)")]
+    Head(&'static str),
+    /// The head exceeds its limit.
+    #[error("the request's head is larger than {limit_bytes} bytes. Next step: send fewer or shorter headers")]
+    HeadTooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// The head has more headers than its limit.
+    #[error("the request has more than {limit} headers. Next step: send fewer")]
+    TooManyHeaders {
+        /// The limit.
+        limit: usize,
     },
     /// The path or query is not canonical.
-    #[error("the request target is not canonical: {0}")]
+    #[error(
+        "the request target is not canonical: {0}. Next step: write path and query plainly, escaping only what must be"
+    )]
     Target(&'static str),
     /// The path does not begin with `/clusters/<name>`.
     #[error("no cluster is named in the path: this gateway serves each cluster below /clusters/<name>/")]
     NoCluster,
     /// A single-valued query parameter was given with different values.
-    #[error("the query parameter {name:?} is given more than once with different values")]
+    #[error("the query parameter {name:?} is given more than once with different values. Next step: give it once")]
     ConflictingParameter {
         /// The parameter.
         name: String,
@@ -32,7 +46,7 @@ pub enum WireError {
         reason: String,
     },
     /// The method has no meaning for this kind of path.
-    #[error("the method {method} is not known for this path")]
+    #[error("the method {method} is not known for this path. Next step: use one that the Kubernetes API has there")]
     Method {
         /// The method, as sent.
         method: String,
@@ -86,8 +100,10 @@ impl WireError {
     /// The answer to the client.
     pub fn status(&self) -> Status {
         let (code, reason) = match self {
-            Self::TargetTooLong { .. } => (414, Reason::RequestUriTooLong),
-            Self::Target(_)
+            Self::TargetTooLong => (414, Reason::RequestUriTooLong),
+            Self::HeadTooLarge { .. } | Self::TooManyHeaders { .. } => (431, Reason::RequestHeadersTooLarge),
+            Self::Head(_)
+            | Self::Target(_)
             | Self::ConflictingParameter { .. }
             | Self::Option { .. }
             | Self::Path(_)

@@ -1,8 +1,8 @@
 //! Everything Kubernetes on the wire, sans-IO: functions and state machines over bytes.
 //!
-//! Owns the one canonical reading of a request: target and query ([`target`]), what it asks for ([`request_info`]), the
-//! options in effect ([`options`]), its body as JSON ([`body`], [`protobuf`]), what makes two requests the same
-//! ([`fingerprint`]), our own answers ([`status`]), and what passes through on the way back
+//! Owns the one canonical reading of a request: its head as bytes ([`http1`]), target and query ([`target`]), what it
+//! asks for ([`request_info`]), the options in effect ([`options`]), its body as JSON ([`body`], [`protobuf`]), what makes
+//! two requests the same ([`fingerprint`]), our own answers ([`status`]), and what passes through on the way back
 //! ([`filter`], [`mask`], [`channel`]).
 //! Refuses to know sockets, clocks, policy and identity providers. Start at [`Target::parse`] and [`RequestInfo::of`].
 
@@ -12,6 +12,7 @@ pub mod channel;
 mod error;
 pub mod filter;
 pub mod fingerprint;
+pub mod http1;
 pub mod mask;
 pub mod options;
 pub mod payload;

@@ -34,7 +34,7 @@ impl Target {
     /// Parses the target of a request line (`/clusters/<name>/…?…`).
     pub fn parse(target: &str) -> Result<Self, WireError> {
         if target.len() > REQUEST_TARGET_BYTES_MAX {
-            return Err(WireError::TargetTooLong { bytes: target.len() });
+            return Err(WireError::TargetTooLong);
         }
         check_characters(target)?;
         let (path, query) = match target.split_once('?') {
@@ -115,15 +115,23 @@ fn join(mut path: String, query: &str) -> String {
 
 /// What no part of a target may hold, before any decoding.
 fn check_characters(target: &str) -> Result<(), WireError> {
-    if !target.starts_with('/') {
+    check_bytes(target.as_bytes())?;
+    if target.contains(';') {
+        return Err(WireError::Target("a semicolon is ambiguous; escape it in a query value"));
+    }
+    Ok(())
+}
+
+/// What no HTTP request's target in origin form may hold, whatever it means.
+pub(crate) fn check_bytes(target: &[u8]) -> Result<(), WireError> {
+    if !target.starts_with(b"/") {
         return Err(WireError::Target("it must begin with a slash; absolute and authority forms are refused"));
     }
-    for byte in target.bytes() {
+    for byte in target {
         match byte {
             b'#' => return Err(WireError::Target("a fragment is never sent to a server")),
             0..=0x20 | 0x7f => return Err(WireError::Target("it holds a control character or a space")),
             0x80.. => return Err(WireError::Target("it holds bytes outside ASCII; escape them")),
-            b';' => return Err(WireError::Target("a semicolon is ambiguous; escape it in a query value")),
             b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}' => {
                 return Err(WireError::Target("it holds a character that must be escaped"));
             }

@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::{AnswerBody, Ending};
 use crate::gateway::Gateway;
+use crate::listener::Malformed;
 use crate::upstream::dial::BoxStream;
 use crate::upstream::headers::Identity;
 use crate::upstream::{Exchange, Flow, Upstream};
@@ -183,6 +184,14 @@ pub async fn serve(gateway: &Arc<Gateway>, arrived: Arrived) -> Response<AnswerB
     }
 }
 
+/// Answers a head of which no request could be made. Nobody is known to have asked; it is recorded all the same.
+pub(crate) async fn refuse_malformed(gateway: &Gateway, conn: &Conn, malformed: Malformed) -> Response<AnswerBody> {
+    let Malformed { error, method, target } = malformed;
+    let source = Source { ip: conn.peer.ip(), user_agent: String::new() };
+    let log = gateway.store.call(gateway.store.new_audit_id(), arrival(Origin::Http, source, method, target));
+    Stop::refuse(log, Refusal::NotCanonical(error)).answer(gateway).await
+}
+
 /// What to answer when the pipeline's task ended without an answer.
 pub(crate) fn crashed() -> Response<AnswerBody> {
     stop::crashed()
@@ -203,23 +212,30 @@ async fn pipeline(gateway: &Arc<Gateway>, begun: Begun) -> Result<Response<Answe
 fn begin(gateway: &Gateway, arrived: Arrived) -> Begun {
     let target = Target::parse(&arrived.request_target);
     let user_agent = arrived.headers.get(http::header::USER_AGENT).map(|value| value.as_bytes());
-    let arrival = Arrival {
-        origin: arrived.origin,
+    let source = Source {
+        ip: arrived.conn.peer.ip(),
+        user_agent: user_agent
+            .map(|text| String::from_utf8_lossy(text).chars().take(512).collect())
+            .unwrap_or_default(),
+    };
+    let mut arrival = arrival(arrived.origin, source, arrived.method.to_string(), arrived.request_target.clone());
+    arrival.cluster = target.as_ref().map(|target| target.cluster().to_owned()).unwrap_or_default();
+    let log = gateway.store.call(gateway.store.new_audit_id(), arrival);
+    Begun { log, arrived, target }
+}
+
+/// A request of which nothing is understood yet.
+fn arrival(origin: Origin, source: Source, method: String, request_uri: String) -> Arrival {
+    Arrival {
+        origin,
         parent_id: None,
         subject: None,
-        source: Source {
-            ip: arrived.conn.peer.ip(),
-            user_agent: user_agent
-                .map(|text| String::from_utf8_lossy(text).chars().take(512).collect())
-                .unwrap_or_default(),
-        },
-        cluster: target.as_ref().map(|target| target.cluster().to_owned()).unwrap_or_default(),
-        method: arrived.method.to_string(),
-        request_uri: arrived.request_target.clone(),
+        source,
+        cluster: String::new(),
+        method,
+        request_uri,
         action: None,
         options: Options::default(),
         request: RequestFacts::default(),
-    };
-    let log = gateway.store.call(gateway.store.new_audit_id(), arrival);
-    Begun { log, arrived, target }
+    }
 }

@@ -43,6 +43,8 @@ pub enum Reason {
     RequestEntityTooLarge,
     /// The request target is too long.
     RequestUriTooLong,
+    /// The head is too large.
+    RequestHeadersTooLarge,
     /// The body's media type cannot be read.
     UnsupportedMediaType,
     /// Too many requests.
@@ -76,6 +78,7 @@ impl Reason {
             Self::Conflict => "Conflict",
             Self::RequestEntityTooLarge => "RequestEntityTooLarge",
             Self::RequestUriTooLong => "RequestURITooLong",
+            Self::RequestHeadersTooLarge => "RequestHeaderFieldsTooLarge",
             Self::UnsupportedMediaType => "UnsupportedMediaType",
             Self::TooManyRequests => "TooManyRequests",
             Self::InternalError => "InternalError",
