@@ -11,7 +11,7 @@
 use std::cell::OnceCell;
 
 use lockgate_core::{Action, Subject};
-use lockgate_expr::{Expression, ExpressionError};
+use lockgate_expr::{EvaluationError, Expression, ExpressionError};
 use serde_json::Value;
 
 use crate::decide::Facts;
@@ -43,13 +43,18 @@ impl<'r> Scene<'r> {
     /// Whether the condition leaves the rule in force.
     pub(crate) fn fulfils(&self, condition: Option<&Expression>, direction: Direction) -> bool {
         let Some(condition) = condition else { return true };
+        self.evaluate(condition).unwrap_or(direction == Direction::Restricts)
+    }
+
+    /// The condition's own value.
+    pub(crate) fn evaluate(&self, condition: &Expression) -> Result<bool, EvaluationError> {
         let (subject, action) = self.values.get_or_init(|| (self.subject(), self.action()));
         let object = self.facts.object.unwrap_or(&Value::Null);
         let known = [("subject", subject), ("action", action), ("object", object)];
         let old_object = self.facts.old_object.map(|old| (OLD_OBJECT, old));
         // Without an old object the name is unbound, so that a condition on it cannot be evaluated.
         let variables: Vec<(&str, &Value)> = known.into_iter().chain(old_object).collect();
-        condition.boolean(&variables).unwrap_or(direction == Direction::Restricts)
+        condition.boolean(&variables)
     }
 
     fn subject(&self) -> Value {

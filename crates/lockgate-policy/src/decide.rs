@@ -211,6 +211,17 @@ fn approvers(terms: &Terms) -> String {
     }
 }
 
+/// `2 humans of sre, not the agent's owner, within 10m`
+pub(crate) fn terms_in_words(terms: &Terms) -> String {
+    let owner = if terms.four_eyes { ", not the agent's owner" } else { "" };
+    let time = match terms.ttl_seconds {
+        seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    };
+    format!("{}{owner}, within {time}", approvers(terms))
+}
+
 fn next_step(rule: &str) -> String {
     format!(
         "If it is needed, ask the owner of the policy about rule `{rule}`; do not try the same by another command, tool \

@@ -6,6 +6,10 @@ use lockgate_core::{MaskProfile, Risk, SubjectKind};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use crate::POLICY_BYTES_MAX;
+use crate::error::PolicyError;
+use crate::policy::Preset;
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Document {
@@ -13,6 +17,8 @@ pub(crate) struct Document {
     pub(crate) kind: Spanned<String>,
     #[serde(default)]
     pub(crate) metadata: Metadata,
+    /// Whose rules come after these.
+    pub(crate) preset: Option<Preset>,
     pub(crate) rules: Vec<RuleDocument>,
 }
 
@@ -77,6 +83,7 @@ pub(crate) struct AllowDocument {
     pub(crate) mask: MaskProfile,
     #[serde(default = "recorded")]
     pub(crate) record: bool,
+    pub(crate) limits: Option<Spanned<LimitsDocument>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -95,21 +102,81 @@ pub(crate) struct AskDocument {
     #[serde(default)]
     pub(crate) four_eyes: bool,
     pub(crate) ttl: Option<Spanned<String>>,
+    /// What an approval may cover; `request` is all that is offered.
+    pub(crate) scopes: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     pub(crate) message: Option<String>,
     #[serde(default)]
     pub(crate) mask: MaskProfile,
     #[serde(default = "recorded")]
     pub(crate) record: bool,
+    pub(crate) limits: Option<Spanned<LimitsDocument>>,
+}
+
+/// The terms alone: what a blast limit asks on.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ApprovalDocument {
+    #[serde(default)]
+    pub(crate) approvers: ApproversDocument,
+    pub(crate) count: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub(crate) four_eyes: bool,
+    pub(crate) ttl: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ApproversDocument {
     #[serde(default)]
-    pub(crate) groups: Vec<String>,
+    pub(crate) groups: Vec<Spanned<String>>,
 }
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct LimitsDocument {
+    pub(crate) rate: Option<RateDocument>,
+    pub(crate) blast: Option<Spanned<BlastDocument>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RateDocument {
+    pub(crate) requests: Spanned<u32>,
+    pub(crate) per: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct BlastDocument {
+    pub(crate) deletes: Spanned<u32>,
+    pub(crate) per: Spanned<String>,
+    pub(crate) ask: Option<ApprovalDocument>,
+    pub(crate) deny: Option<NothingDocument>,
+}
+
+/// `{}`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NothingDocument {}
 
 const fn recorded() -> bool {
     true
+}
+
+/// A document longer than [`POLICY_BYTES_MAX`] is not looked at.
+pub(crate) fn check_length(text: &str) -> Result<(), PolicyError> {
+    if text.len() <= POLICY_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("the document is longer than {POLICY_BYTES_MAX} bytes");
+    Err(PolicyError::whole(message, "merge rules that differ in one list"))
+}
+
+pub(crate) fn expect(text: &str, found: &Spanned<String>, field: &str, wanted: &str) -> Result<(), PolicyError> {
+    if found.value == wanted {
+        return Ok(());
+    }
+    let message = format!("{field} is `{}`", found.value.chars().take(64).collect::<String>());
+    Err(PolicyError::at(text, found.referenced, message, format!("write `{field}: {wanted}`")))
 }

@@ -76,7 +76,7 @@ impl fmt::Display for PolicyError {
 impl std::error::Error for PolicyError {}
 
 /// The nearest known word, if one is near; else all of them.
-fn choose(found: &str, known: &[&'static str]) -> String {
+pub(crate) fn choose(found: &str, known: &[&str]) -> String {
     let near = known.iter().map(|word| (distance(found, word), *word)).min();
     match near {
         Some((steps, word)) if steps <= 2.max(word.len() / 3) => format!("did you mean `{word}`?"),

@@ -12,15 +12,23 @@ mod decide;
 mod difference;
 mod document;
 mod error;
+mod explain;
 mod matching;
 mod pattern;
 mod policy;
+mod reader;
 pub mod risk;
+pub mod test;
 
 pub use decide::Facts;
 pub use difference::differences;
 pub use error::PolicyError;
+pub use explain::{ConditionTrace, ExplainedCluster, Explanation, RuleOutcome, RuleTrace};
+pub use matching::Mismatch;
 pub use policy::{Policy, Preset};
+
+/// The `apiVersion` of the documents.
+pub const API_VERSION: &str = "lockgate.dev/v1";
 
 /// Largest policy document, in bytes.
 pub const POLICY_BYTES_MAX: usize = 1024 * 1024;
@@ -30,6 +38,9 @@ pub const AUTHOR_ANNOTATION: &str = "lockgate.dev/author";
 
 /// Most rules in a policy.
 pub const RULES_MAX: usize = 2_000;
+
+/// Most cases in a test document.
+pub const TEST_CASES_MAX: usize = 2_000;
 
 /// Most entries in any one list of a rule.
 pub const LIST_ENTRIES_MAX: usize = 1_000;

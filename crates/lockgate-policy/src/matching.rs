@@ -5,11 +5,15 @@
 //! that restrict (deny, ask) count as soon as they cover a part; rules that allow count only when they cover the whole
 //! (known bypass: a deny by name that a list walks around). See [`crate::decide`] for what follows from it.
 
+mod mismatch;
+
 use lockgate_core::{Action, Options, Risk, Stream, Subject, SubjectKind, Verb};
 
 use crate::decide::Facts;
 use crate::pattern::{Pattern, ResourcePattern};
 use crate::risk::scope::{Scope, scope};
+
+pub use mismatch::Mismatch;
 
 /// How many random characters the API server appends to `generateName`
 /// (<https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apiserver/pkg/storage/names/generate.go>).
@@ -132,14 +136,18 @@ impl Matcher {
     }
 
     fn verb_and_risk(&self, request: &Request<'_>, direction: Direction) -> bool {
-        let verbs = match direction {
-            Direction::Allows => self.verbs.is_none_or(|verbs| verbs.contains(request.verb)),
-            Direction::Restricts => self.verbs.is_none_or(|verbs| {
+        self.verb(request, direction) && self.risks.is_none_or(|risks| risks.contains(request.risk))
+    }
+
+    fn verb(&self, request: &Request<'_>, direction: Direction) -> bool {
+        let Some(verbs) = self.verbs else { return true };
+        match direction {
+            Direction::Allows => verbs.contains(request.verb),
+            Direction::Restricts => {
                 let widened = verbs.widened();
                 widened.contains(request.verb) || widened.contains(VerbSet::of(request.action.verb))
-            }),
-        };
-        verbs && self.risks.is_none_or(|risks| risks.contains(request.risk))
+            }
+        }
     }
 
     fn target(&self, request: &Request<'_>) -> bool {
@@ -151,11 +159,13 @@ impl Matcher {
                 || self.names.is_some();
             return !resource_only && any(self.non_resource_urls.as_deref(), &action.path);
         }
-        self.non_resource_urls.is_none()
-            && self.resources.as_deref().is_none_or(|resources| {
-                resources.iter().any(|pattern| pattern.matches(&action.resource, action.subresource.as_deref()))
-            })
-            && any(self.api_groups.as_deref(), &action.api_group)
+        self.non_resource_urls.is_none() && self.resource(action) && any(self.api_groups.as_deref(), &action.api_group)
+    }
+
+    fn resource(&self, action: &Action) -> bool {
+        self.resources.as_deref().is_none_or(|resources| {
+            resources.iter().any(|pattern| pattern.matches(&action.resource, action.subresource.as_deref()))
+        })
     }
 
     fn caller(&self, request: &Request<'_>) -> bool {
@@ -164,12 +174,20 @@ impl Matcher {
             && any(self.environments.as_deref(), request.facts.environment)
             && any(self.ids.as_deref(), &subject.id)
             && self.kinds.as_deref().is_none_or(|kinds| kinds.contains(&subject.kind))
-            && self.groups.as_deref().is_none_or(|groups| {
-                groups.iter().any(|pattern| subject.groups.iter().any(|group| pattern.matches(group)))
-            })
-            && self.owners.as_deref().is_none_or(|owners| {
-                subject.owner.as_deref().is_some_and(|owner| owners.iter().any(|pattern| pattern.matches(owner)))
-            })
+            && self.in_groups(subject)
+            && self.owned(subject)
+    }
+
+    fn in_groups(&self, subject: &Subject) -> bool {
+        self.groups
+            .as_deref()
+            .is_none_or(|groups| groups.iter().any(|own| subject.groups.iter().any(|group| own.matches(group))))
+    }
+
+    fn owned(&self, subject: &Subject) -> bool {
+        self.owners
+            .as_deref()
+            .is_none_or(|owners| subject.owner.as_deref().is_some_and(|owner| any(Some(owners), owner)))
     }
 
     /// Whether the request is for a collection, and its label selector admits only objects with the rule's labels.

@@ -1,11 +1,35 @@
 //! What an entry of a rule's list stands for: a word, a word's beginning (`team-*`), or everything (`*`).
 
+use std::fmt;
+
 /// One entry. `*` is special only at the end, where no Kubernetes name can have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Pattern {
     Any,
     Prefix(Box<str>),
     Exact(Box<str>),
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
+            Self::Exact(exact) if exact.is_empty() => f.write_str("\"\""),
+            Self::Exact(exact) => f.write_str(exact),
+        }
+    }
+}
+
+impl fmt::Display for ResourcePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |part: &Option<Box<str>>| part.as_deref().unwrap_or("*").to_owned();
+        match self {
+            Self::Everything => f.write_str("*"),
+            Self::Resource(resource) => f.write_str(resource),
+            Self::Subresource { resource, subresource } => write!(f, "{}/{}", word(resource), word(subresource)),
+        }
+    }
 }
 
 impl Pattern {

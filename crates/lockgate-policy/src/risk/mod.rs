@@ -14,6 +14,7 @@ pub(crate) mod scope;
 mod table;
 
 use lockgate_core::{Action, Options, Risk, Stream, Verb};
+pub(crate) use table::groups_of;
 
 /// Namespaces in which any change is an escalation: the cluster's control plane, and the gateway itself.
 pub const PROTECTED_NAMESPACES: [&str; 2] = ["kube-system", "lockgate"];

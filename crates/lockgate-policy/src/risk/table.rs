@@ -133,6 +133,11 @@ pub(crate) fn row(group: &str, resource: &str) -> Option<&'static Row> {
     TABLE.iter().find(|row| row.resource == resource && row.group == group)
 }
 
+/// The API groups that have a built-in resource of this name.
+pub(crate) fn groups_of(resource: &str) -> Vec<&'static str> {
+    TABLE.iter().filter(|row| row.resource == resource).map(|row| row.group).collect()
+}
+
 /// Resources that are computed and not stored, so that `dryRun` and the namespace mean nothing to them.
 pub(crate) fn is_virtual(group: &str, resource: &str, subresource: Option<&str>) -> bool {
     let review = matches!(group, "authorization.k8s.io" | "authentication.k8s.io");
