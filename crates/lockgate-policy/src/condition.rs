@@ -4,6 +4,7 @@
 //! - `action`: as in the audit record (`verb`, `resource`, `namespace`, `name`, `risk`, …), with `argv`, `container`,
 //!   `tty` and `stdin` of an exec or attach, `dryRun`, and the `cluster` and its `environment`. Absent texts are empty.
 //! - `object`: the decoded body, the operations of a JSON Patch, or null.
+//! - `change`: what the request changes ([`Change`]), compared with the live object where that is known.
 //!
 //! A condition that cannot be evaluated (a field that is not there, say) counts against the request: a rule that allows
 //! does not match, a rule that denies or asks does. `has(object.spec) && …` asks first.
@@ -14,13 +15,17 @@ use lockgate_core::{Action, Subject};
 use lockgate_expr::{EvaluationError, Expression, ExpressionError};
 use serde_json::Value;
 
+use crate::change::Change;
 use crate::decide::Facts;
 use crate::matching::Direction;
+use crate::risk;
 
 /// The names that a condition may use.
-const VARIABLES: [&str; 4] = ["subject", "action", "object", OLD_OBJECT];
+const VARIABLES: [&str; 5] = ["subject", "action", "object", OLD_OBJECT, CHANGE];
 /// The object as it is in the cluster.
 pub(crate) const OLD_OBJECT: &str = "oldObject";
+/// What the request changes.
+pub(crate) const CHANGE: &str = "change";
 
 pub(crate) fn compile(text: &str) -> Result<Expression, ExpressionError> {
     Expression::compile(text, &VARIABLES)
@@ -33,11 +38,12 @@ pub(crate) struct Scene<'r> {
     action: &'r Action,
     facts: &'r Facts<'r>,
     values: OnceCell<(Value, Value)>,
+    change: OnceCell<Value>,
 }
 
 impl<'r> Scene<'r> {
     pub(crate) const fn new(subject: &'r Subject, cluster: &'r str, action: &'r Action, facts: &'r Facts<'r>) -> Self {
-        Self { subject, cluster, action, facts, values: OnceCell::new() }
+        Self { subject, cluster, action, facts, values: OnceCell::new(), change: OnceCell::new() }
     }
 
     /// Whether the condition leaves the rule in force.
@@ -52,9 +58,17 @@ impl<'r> Scene<'r> {
         let object = self.facts.object.unwrap_or(&Value::Null);
         let known = [("subject", subject), ("action", action), ("object", object)];
         let old_object = self.facts.old_object.map(|old| (OLD_OBJECT, old));
+        let change = condition.uses(CHANGE).then(|| (CHANGE, self.change.get_or_init(|| self.change())));
         // Without an old object the name is unbound, so that a condition on it cannot be evaluated.
-        let variables: Vec<(&str, &Value)> = known.into_iter().chain(old_object).collect();
+        let variables: Vec<(&str, &Value)> = known.into_iter().chain(old_object).chain(change).collect();
         condition.boolean(&variables)
+    }
+
+    fn change(&self) -> Value {
+        let request = risk::Request::of(self.action, self.facts.options, self.facts.object);
+        let change = Change::of(&request.with_old_object(self.facts.old_object));
+        // Texts, numbers and lists of them: there is nothing that JSON could not say.
+        serde_json::to_value(change).unwrap_or(Value::Null)
     }
 
     fn subject(&self) -> Value {

@@ -6,7 +6,10 @@
 //! `get pods -A`, and no list answers more than the rules give one by one. The caller is told which rule stands in the
 //! way and how to narrow the request (a namespace, a name, or `--field-selector metadata.namespace!=…`).
 
-use lockgate_core::{Action, Decision, Effect, MaskProfile, Obligations, Options, Risk, Subject, Terms, Timestamp};
+use lockgate_core::{
+    Action, Decision, Effect, MaskProfile, Obligations, Options, Risk, Subject, Terms, Timestamp, Verb,
+};
+use lockgate_expr::Expression;
 
 use crate::condition::{self, Scene};
 use crate::matching::{Coverage, Direction, Request};
@@ -74,11 +77,14 @@ impl Policy {
     }
 
     /// Whether a rule that could speak about the request has a condition on the object as it is in the cluster
-    /// (`oldObject`). The action's risk class is not looked at: it may change once that object is known.
+    /// (`oldObject`), or on what an update changes of it (`change`). The action's risk class is not looked at: it may change once that object is known.
     pub fn needs_old_object(&self, subject: &Subject, cluster: &str, action: &Action, facts: &Facts<'_>) -> bool {
         let request = Request::new(subject, cluster, action, facts).of_any_risk();
         self.rules.iter().filter(|rule| rule.sieves.admit(&request)).any(|rule| {
-            rule.when.as_ref().is_some_and(|when| when.uses(condition::OLD_OBJECT))
+            let changes = matches!(action.verb, Verb::Update | Verb::Patch);
+            let looks =
+                |when: &Expression| when.uses(condition::OLD_OBJECT) || (changes && when.uses(condition::CHANGE));
+            rule.when.as_ref().is_some_and(looks)
                 && rule.matcher.coverage(&request, rule.direction()) != Coverage::Nothing
         })
     }

@@ -7,6 +7,7 @@
 //! Refuses to know: tokens, HTTP, the store. Start at [`Policy::parse`] and [`Policy::decide`], which tells
 //! how a request on a collection is decided: its answer could hold objects of several rules.
 
+pub mod change;
 mod condition;
 mod decide;
 mod difference;

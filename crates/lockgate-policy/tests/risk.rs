@@ -19,8 +19,19 @@ fn classify_with(what: &str, namespace: Option<&str>, name: &str, options: &Opti
         _ => Stream::None,
     };
     let name = Some(name).filter(|name| !name.is_empty());
-    let request =
-        Request { verb, api_group: group, resource, subresource, namespace, name, path: "", stream, options, object };
+    let request = Request {
+        verb,
+        api_group: group,
+        resource,
+        subresource,
+        namespace,
+        name,
+        path: "",
+        stream,
+        options,
+        object,
+        old_object: None,
+    };
     classify(&request)
 }
 
@@ -328,6 +339,7 @@ fn non_resource_paths() {
             stream: Stream::None,
             options: &options,
             object: None,
+            old_object: None,
         })
     };
     let open = [

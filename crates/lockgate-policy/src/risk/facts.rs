@@ -1,13 +1,15 @@
-//! What a request's body adds to its class. Bodies come in two shapes: an object (or the part of one, in a merge patch),
+//! What a request's body alone adds to its class, where the live object is not known. Bodies come in two shapes: an object (or the part of one, in a merge patch),
 //! and the operations of a JSON Patch; [`Touched`] reads both as "this field is set to that".
 
 use lockgate_core::{Options, PatchType, Risk, Verb};
 use serde_json::Value;
 
 use super::Request;
+use crate::change::Change;
+use crate::change::pod::tolerates_control_plane;
 
 /// Annotations by which a ServiceAccount takes on a cloud role.
-const CLOUD_ROLE_ANNOTATIONS: [&str; 3] =
+pub(super) const CLOUD_ROLE_ANNOTATIONS: [&str; 3] =
     ["eks.amazonaws.com/role-arn", "iam.gke.io/gcp-service-account", "azure.workload.identity/client-id"];
 
 /// Secret types that are identities.
@@ -29,24 +31,36 @@ const POD_BEARING: [(&str, &str); 10] = [
     ("batch", "cronjobs"),
 ];
 
-/// The highest class that the body alone calls for; [`Risk::Read`] when it adds nothing.
-pub(crate) fn added(request: &Request<'_>) -> Risk {
+/// The class that the request calls for whatever the live object is; `None`: nothing of the kind.
+pub(super) fn unconditional(request: &Request<'_>) -> Option<Risk> {
     if request.is("", "configmaps") && request.name == Some("aws-auth") {
-        return Risk::Escalation;
+        return Some(Risk::Escalation);
     }
-    let Some(object) = request.object else { return Risk::Read };
-    let mut risk = Risk::Read;
     if matches!(request.verb, Verb::Delete | Verb::DeleteCollection) {
-        return risk;
+        let at_once = request.options.grace_period_seconds == Some(0);
+        return Some(if at_once { Risk::Destructive } else { Risk::Read });
     }
     let json_patch = request.options.patch_type == Some(PatchType::Json);
-    if request.is("", "secrets") && json_patch && probes_masked_fields(object) {
-        return Risk::Escalation;
+    let probes = request.is("", "secrets") && json_patch && request.object.is_some_and(probes_masked_fields);
+    probes.then_some(Risk::Escalation)
+}
+
+/// The highest class that the body alone calls for; [`Risk::Read`] when it adds nothing.
+pub(super) fn added(request: &Request<'_>) -> Risk {
+    if let Some(risk) = unconditional(request) {
+        return risk;
     }
+    let Some(object) = request.object else { return Risk::Read };
+    let json_patch = request.options.patch_type == Some(PatchType::Json);
     if json_patch && takes_values_from_elsewhere(object) {
         return Risk::Escalation;
     }
-    let pods = request.subresource.is_none() && POD_BEARING.contains(&(request.api_group, request.resource));
+    let mut risk = match request.subresource {
+        Some("scale") if !scales_to_something(request, object) => Risk::Destructive,
+        Some(_) => Risk::Read,
+        None => templates(&Change::of(&request.with_old_object(None))),
+    };
+    let pods = request.subresource.is_none() && bears_pods(request);
     walk(object, json_patch, &mut |touched| {
         risk = risk.max(metadata(request, touched)).max(specific(request, touched));
         if pods {
@@ -54,6 +68,38 @@ pub(crate) fn added(request: &Request<'_>) -> Risk {
         }
     });
     risk
+}
+
+/// Whether the resource is a pod or a built-in that holds a template of one.
+pub(super) fn bears_pods(request: &Request<'_>) -> bool {
+    POD_BEARING.contains(&(request.api_group, request.resource))
+}
+
+/// What the pod templates of a change call for. A custom resource's count too: its controller makes pods of them.
+pub(super) fn templates(change: &Change) -> Risk {
+    let account = change.service_account.to.as_deref().filter(|_| change.service_account.is_change());
+    if !change.privileged.is_empty() || account.is_some_and(|account| account != "default") {
+        Risk::Escalation
+    } else if !change.secrets.is_empty() || change.projected_volumes {
+        Risk::Ask
+    } else {
+        Risk::Read
+    }
+}
+
+/// Whether a write of a Scale names a number of replicas above zero: one that it leaves out is zero.
+fn scales_to_something(request: &Request<'_>, object: &Value) -> bool {
+    if request.verb == Verb::Create {
+        return true;
+    }
+    let named = |value: &Value| value.as_i64().is_some_and(|replicas| replicas > 0);
+    match object.as_array() {
+        Some(operations) => operations.iter().any(|operation| {
+            operation.get("path").and_then(Value::as_str) == Some("/spec/replicas")
+                && operation.get("value").is_some_and(named)
+        }),
+        None => object.pointer("/spec/replicas").is_some_and(named),
+    }
 }
 
 /// Whether a selector asks about anything but name, namespace and type: an oracle on values.
@@ -68,7 +114,7 @@ pub(crate) fn selects_masked_fields(options: &Options) -> bool {
 
 /// `copy` and `move` write a value that the request does not show (`hostPath` from a probe's `httpGet`, `privileged` from any
 /// `true`), so nothing can be said of what they do. No client that we know makes them by itself.
-fn takes_values_from_elsewhere(operations: &Value) -> bool {
+pub(super) fn takes_values_from_elsewhere(operations: &Value) -> bool {
     let word = |operation: &Value| operation.get("op").and_then(Value::as_str).map(str::to_ascii_lowercase);
     operations
         .as_array()
@@ -77,11 +123,15 @@ fn takes_values_from_elsewhere(operations: &Value) -> bool {
         .any(|operation| matches!(word(operation).as_deref(), Some("copy" | "move")))
 }
 
-/// `test`, `copy` and `move` on a Secret's values tell or show them.
+/// `test`, `copy` and `move` on a Secret's values tell or show them; the annotations as a whole hold what was applied last.
 fn probes_masked_fields(operations: &Value) -> bool {
     operations.as_array().into_iter().flatten().any(|operation| {
         let text = |field: &str| operation.get(field).and_then(Value::as_str).unwrap_or_default();
-        let reaches_values = |path: &str| !path.starts_with("/metadata/") || path.contains("last-applied");
+        let reaches_values = |path: &str| {
+            !path.starts_with("/metadata/")
+                || path.trim_end_matches('/') == "/metadata/annotations"
+                || path.contains("last-applied")
+        };
         match text("op") {
             "test" => reaches_values(text("path")),
             "copy" | "move" => reaches_values(text("from")),
@@ -239,7 +289,7 @@ fn pod(touched: &Touched<'_>) -> Risk {
         "serviceAccountName" | "serviceAccount" if !matches!(touched.text(), "" | "default") => Risk::Escalation,
         "serviceAccountToken" if touched.parent() == "sources" => Risk::Escalation,
         "nodeName" if !touched.text().is_empty() => Risk::Escalation,
-        "tolerations" if touched.value.is_some_and(tolerates_control_plane) => Risk::Escalation,
+        "tolerations" if touched.value.is_some_and(any_tolerates_control_plane) => Risk::Escalation,
         "secret" if matches!(touched.parent(), "volumes" | "sources") && touched.is_set() => Risk::Ask,
         "secretKeyRef" | "secretRef" if touched.is_set() => Risk::Ask,
         "projected" if touched.parent() == "volumes" && touched.is_set() => Risk::Ask,
@@ -247,15 +297,9 @@ fn pod(touched: &Touched<'_>) -> Risk {
     }
 }
 
-fn tolerates_control_plane(tolerations: &Value) -> bool {
-    const KEYS: [&str; 2] = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
-    let one = |toleration: &Value| {
-        let key = toleration.get("key").and_then(Value::as_str).unwrap_or_default();
-        let everything = key.is_empty() && toleration.get("operator").and_then(Value::as_str) == Some("Exists");
-        KEYS.contains(&key) || everything
-    };
+fn any_tolerates_control_plane(tolerations: &Value) -> bool {
     match tolerations {
-        Value::Array(list) => list.iter().any(one),
-        single => one(single),
+        Value::Array(list) => list.iter().any(tolerates_control_plane),
+        single => tolerates_control_plane(single),
     }
 }

@@ -4,17 +4,27 @@
 //! (replicas to zero, a privileged pod, a finalizer taken away). What is not in the table is unknown: a read of it is
 //! masked, a write of it asks.
 //!
-//! The classifier sees one request and not the cluster's state. Where the taxonomy speaks of a change ("down by more
-//! than half", "new to the namespace") and the request alone cannot tell, it errs to the higher class or, for volumes of
-//! Secrets, which every second workload has, to *ask*. One gap is known: a PUT that leaves finalizers out of the object
-//! looks like a PUT of an object that has none.
+//! Where the taxonomy speaks of a change ("down by more than half", "a finalizer goes away", "new to the object") the
+//! live object decides: [`depends_on_old_object`] says when it has to be read, and [`Request::old_object`] is where it
+//! comes in. The request and the live object are then compared as the API server would merge them ([`crate::change`]).
+//! Without it the body alone speaks, and what it restates counts as new; when it should be known and cannot be read,
+//! [`classify_unreadable`] errs to the higher class. Volumes of Secrets that are new to an object *ask*: whether they are
+//! new to its namespace, too, nobody can tell from one object, and every second workload has some.
 
+mod compared;
+mod depends;
+mod effect;
 mod facts;
 pub(crate) mod scope;
 mod table;
 
+pub use self::depends::{classify_unreadable, depends_on_old_object, reachable};
+pub use self::effect::{effect_key, same_effect};
+
 use lockgate_core::{Action, Options, Risk, Stream, Verb};
 pub(crate) use table::groups_of;
+
+use crate::change;
 
 /// Namespaces in which any change is an escalation: the cluster's control plane, and the gateway itself.
 pub const PROTECTED_NAMESPACES: [&str; 2] = ["kube-system", "lockgate"];
@@ -42,6 +52,8 @@ pub struct Request<'r> {
     pub options: &'r Options,
     /// The body as decoded; for a JSON Patch the array of operations.
     pub object: Option<&'r serde_json::Value>,
+    /// The live object, where it was read: for a subresource the object that it belongs to.
+    pub old_object: Option<&'r serde_json::Value>,
 }
 
 impl<'r> Request<'r> {
@@ -58,10 +70,17 @@ impl<'r> Request<'r> {
             stream: action.stream,
             options,
             object,
+            old_object: None,
         }
     }
 
-    fn is(&self, group: &str, resource: &str) -> bool {
+    /// With the live object at hand.
+    #[must_use]
+    pub const fn with_old_object(self, old_object: Option<&'r serde_json::Value>) -> Self {
+        Self { old_object, ..self }
+    }
+
+    pub(crate) fn is(&self, group: &str, resource: &str) -> bool {
         self.api_group == group && self.resource == resource
     }
 
@@ -90,11 +109,21 @@ pub fn classify(request: &Request<'_>) -> Risk {
     if request.protected() && !virtual_resource {
         return Risk::Escalation;
     }
-    let dry = request.options.dry_run && request.verb != Verb::DeleteCollection && !virtual_resource;
-    if dry && !request.is("", "secrets") {
+    if is_dry(request) {
         return Risk::Masked;
     }
-    table::write(request, row).max(facts::added(request))
+    let added = match change::compared(request) {
+        Some((old, after)) => compared::added(request, &old, &after),
+        None => facts::added(request),
+    };
+    table::write(request, row).max(added)
+}
+
+/// Whether a write answers like a read, and does nothing else.
+fn is_dry(request: &Request<'_>) -> bool {
+    let virtual_resource = table::is_virtual(request.api_group, request.resource, request.subresource);
+    let dry = request.options.dry_run && request.verb != Verb::DeleteCollection && !virtual_resource;
+    dry && !request.is("", "secrets")
 }
 
 fn non_resource(request: &Request<'_>) -> Risk {

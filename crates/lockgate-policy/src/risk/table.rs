@@ -118,16 +118,22 @@ const TABLE: &[Row] = &[
 ];
 
 /// Groups whose every write mints identities at a cloud provider.
-const CLOUD_IDENTITY_GROUPS: [&str; 5] = [
+const CLOUD_IDENTITY_GROUPS: [&str; 8] = [
     "eks.services.k8s.aws",
     "iam.services.k8s.aws",
     "eks.aws.upbound.io",
     "iam.aws.upbound.io",
     "eks.aws.crossplane.io",
+    "iamauthenticator.k8s.aws",
+    "iam.cnrm.cloud.google.com",
+    "managedidentity.azure.com",
 ];
 
 /// Groups whose objects are backups.
 const BACKUP_GROUPS: [&str; 3] = ["snapshot.storage.k8s.io", "groupsnapshot.storage.k8s.io", "velero.io"];
+
+/// What the resources of other groups are called that are backups, or make them.
+const BACKUP_WORDS: [&str; 2] = ["backup", "snapshot"];
 
 pub(crate) fn row(group: &str, resource: &str) -> Option<&'static Row> {
     TABLE.iter().find(|row| row.resource == resource && row.group == group)
@@ -152,7 +158,8 @@ pub(crate) fn write(request: &Request<'_>, row: Option<&Row>) -> Risk {
     if let Some(subresource) = request.subresource {
         return write_subresource(request, subresource, row);
     }
-    let backup = BACKUP_GROUPS.contains(&request.api_group) || request.resource == "backups";
+    let backup =
+        BACKUP_GROUPS.contains(&request.api_group) || BACKUP_WORDS.iter().any(|word| request.resource.contains(word));
     match (request.verb, row) {
         (Verb::DeleteCollection, Some(row)) => row.delete.max(Risk::Mass),
         (Verb::DeleteCollection, None) => Risk::Mass,

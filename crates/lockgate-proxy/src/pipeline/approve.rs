@@ -10,8 +10,8 @@ use lockgate_wire::options::DELETE_PARAMETERS;
 use lockgate_wire::{RequestInfo, body, fingerprint};
 
 use super::classify::hex;
-use super::preview::{self, Live};
-use super::{Decided, Permitted, Refusal, Stop, Transport, Understood, Way, decide};
+use super::preview::{self, Observed};
+use super::{Decided, Permitted, Refusal, Stop, Transport, Understood, Way, decide, observe};
 use crate::gateway::Gateway;
 use crate::upstream::Flow;
 use crate::upstream::headers::{self, Identity};
@@ -34,12 +34,12 @@ pub(super) async fn approve(gateway: &Gateway, decided: Decided) -> Result<Permi
 
 /// Finds or opens the ticket, waits for its human where that may help, and consumes the grant.
 async fn ask(gateway: &Gateway, understood: &mut Understood, decision: &Decision) -> Result<Grant, Refusal> {
+    let target_uid = target_uid(gateway, understood).await?;
     let fingerprint = fingerprint_of(understood);
-    let live = preview::target(gateway, understood).await?;
     let cluster = understood.upstream.cluster().name.clone();
     let known = gateway.store.usable(&understood.caller.subject, &cluster, &fingerprint).await?;
     let ticket = match known {
-        Some(ticket) if ticket.target_uid != live.uid => {
+        Some(ticket) if ticket.target_uid != target_uid => {
             // Deleted and made again (or made since): what was reviewed is not what stands there now.
             gateway.store.cancel(ticket.id, &understood.caller.subject).await?;
             None
@@ -50,7 +50,7 @@ async fn ask(gateway: &Gateway, understood: &mut Understood, decision: &Decision
         Some(ticket) if ticket.state == ApprovalState::Denied => return Err(Refusal::DeniedByHuman(Box::new(ticket))),
         Some(ticket) if ticket.state == ApprovalState::Pending => return Err(Refusal::Pending(Box::new(ticket))),
         Some(ticket) => ticket,
-        None => hold(gateway, understood, decision, &fingerprint, live).await?,
+        None => hold(gateway, understood, decision, &fingerprint, target_uid).await?,
     };
     if matches!(understood.transport, Transport::Spdy) {
         return Err(Refusal::WebSocketRequired(ticket.summary));
@@ -65,14 +65,31 @@ async fn ask(gateway: &Gateway, understood: &mut Understood, decision: &Decision
     }
 }
 
+/// The UID of what stands at the target, which is read if nobody has.
+async fn target_uid(gateway: &Gateway, understood: &mut Understood) -> Result<Option<String>, Refusal> {
+    let live = match std::mem::replace(&mut understood.observed, Observed::NotRead) {
+        Observed::Live(live) => live,
+        Observed::Refused(refusal) => return Err(refusal),
+        Observed::NotRead => preview::target(gateway, understood).await?,
+    };
+    let uid = live.uid.clone();
+    understood.observed = Observed::Live(live);
+    Ok(uid)
+}
+
+/// What "the same request" means: the request, and what it would change. When another value stands there than was
+/// reviewed, it is another request.
 fn fingerprint_of(understood: &Understood) -> String {
-    let input = fingerprint::fingerprint_input(
+    let mut input = fingerprint::fingerprint_input(
         &understood.caller.subject,
         understood.upstream.cluster().name.as_str(),
         &understood.info,
         &understood.options,
         understood.object.as_ref(),
     );
+    if let Some(reviewed) = &understood.reviewed {
+        input.extend(reviewed.to_string().into_bytes());
+    }
     hex(digest(&SHA256, &input).as_ref())
 }
 
@@ -82,9 +99,9 @@ async fn hold(
     understood: &mut Understood,
     decision: &Decision,
     fingerprint: &str,
-    live: Live,
+    target_uid: Option<String>,
 ) -> Result<Approval, Refusal> {
-    let new = new_approval(understood, decision, fingerprint, live);
+    let new = new_approval(understood, decision, fingerprint, target_uid);
     let ticket = match gateway.store.hold(new).await? {
         Hold::Joined(ticket) if ticket.state == ApprovalState::Approved => return Ok(ticket),
         Hold::Joined(ticket) => return Err(Refusal::Pending(Box::new(ticket))),
@@ -139,22 +156,20 @@ async fn wait(gateway: &Gateway, understood: &Understood, ticket: Approval) -> R
 /// Everything that can change during a hold is checked again (invariant 12).
 async fn recheck(
     gateway: &Gateway,
-    understood: &Understood,
+    understood: &mut Understood,
     before: &Decision,
     ticket: &Approval,
 ) -> Result<(), Refusal> {
     if understood.caller.expires_at <= gateway.clock().now() {
         return Err(Refusal::TokenExpiredMeanwhile);
     }
-    let now = decide::decision(gateway, understood);
-    let same = now.effect != Effect::Deny && (now.rule == before.rule || now.effect == Effect::Allow);
-    if !same {
-        return Err(denied(understood, now));
-    }
-    if preview::target(gateway, understood).await?.uid != ticket.target_uid {
+    let live = preview::target(gateway, understood).await?;
+    if live.uid != ticket.target_uid || !observe::is_as_reviewed(understood, live) {
         return Err(Refusal::TargetChanged(Box::new(ticket.clone())));
     }
-    Ok(())
+    let now = decide::decision(gateway, understood);
+    let same = now.effect != Effect::Deny && (now.rule == before.rule || now.effect == Effect::Allow);
+    if same { Ok(()) } else { Err(denied(understood, now)) }
 }
 
 fn denied(understood: &Understood, decision: Decision) -> Refusal {
@@ -162,7 +177,12 @@ fn denied(understood: &Understood, decision: Decision) -> Refusal {
     Refusal::Denied(Box::new(decision), summary, understood.upstream.cluster().name.clone())
 }
 
-fn new_approval(understood: &Understood, decision: &Decision, fingerprint: &str, live: Live) -> NewApproval {
+fn new_approval(
+    understood: &Understood,
+    decision: &Decision,
+    fingerprint: &str,
+    target_uid: Option<String>,
+) -> NewApproval {
     let mut payload = understood.object.clone();
     if let Some(payload) = &mut payload {
         lockgate_wire::payload::mask_request_payload(&understood.info, payload);
@@ -173,13 +193,13 @@ fn new_approval(understood: &Understood, decision: &Decision, fingerprint: &str,
         four_eyes: true,
         ttl_seconds: 600,
     });
-    let outgoing = outgoing(understood, live.uid.as_deref());
+    let outgoing = outgoing(understood, target_uid.as_deref());
     NewApproval {
         subject: understood.caller.subject.clone(),
         cluster: understood.upstream.cluster().name.clone(),
         action: understood.action.clone(),
         options: understood.options.clone(),
-        summary: super::summary::in_words(&understood.action, &understood.options),
+        summary: super::summary::with_change(understood),
         reason: stated_reason(&understood.headers),
         fingerprint: fingerprint.to_owned(),
         rule: decision.rule.clone(),
@@ -187,7 +207,7 @@ fn new_approval(understood: &Understood, decision: &Decision, fingerprint: &str,
         policy_revision: decision.policy_revision.clone(),
         body: outgoing.body.into_bytes(),
         content_type: outgoing.content_type.and_then(|value| value.to_str().ok().map(str::to_owned)),
-        target_uid: live.uid,
+        target_uid,
         payload,
         effect: None,
         invocation: None,

@@ -11,6 +11,7 @@ use lockgate_store::RequestBody;
 use lockgate_wire::channel::{Offer, Upgrade};
 use lockgate_wire::{RequestInfo, body, options};
 
+use super::preview::Observed;
 use super::{Arrived, Handshake, Identified, Refusal, Stop, Transport, Understood, UnreadBody};
 use crate::gateway::Gateway;
 use crate::session;
@@ -68,6 +69,9 @@ pub(super) async fn classify(gateway: &Gateway, identified: Identified) -> Resul
         headers,
         body,
         object,
+        observed: Observed::NotRead,
+        reviewed: None,
+        unreadable: None,
         transport,
         gone,
         peer,

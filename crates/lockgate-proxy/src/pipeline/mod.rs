@@ -8,6 +8,7 @@ mod decide;
 mod finish;
 mod forward;
 mod mask;
+mod observe;
 mod preview;
 mod record;
 mod shadow;
@@ -102,6 +103,12 @@ struct Understood {
     body: RequestBody,
     /// The body as the API server would read it.
     object: Option<serde_json::Value>,
+    /// What stands at the target, where it was read.
+    observed: preview::Observed,
+    /// What stands in the fields that the request changes: what a reviewer sees as "before".
+    reviewed: Option<serde_json::Value>,
+    /// Why the target could not be read, where the verdict depends on it.
+    unreadable: Option<String>,
     transport: Transport,
     gone: CancellationToken,
     peer: std::net::IpAddr,
@@ -200,6 +207,7 @@ pub(crate) fn crashed() -> Response<AnswerBody> {
 async fn pipeline(gateway: &Arc<Gateway>, begun: Begun) -> Result<Response<AnswerBody>, Stop> {
     let identified = authenticate::authenticate(gateway, begun).await?; // 401
     let understood = classify::classify(gateway, identified).await?; // 400, 404, 413, 415
+    let understood = observe::observe(gateway, understood).await?; // reads the target, where the verdict depends on it
     let decided = decide::decide(gateway, understood); // pure, microseconds
     let permitted = approve::approve(gateway, decided).await?; // 403; or waits; or 403 with the ticket
     let recorded = record::record(gateway, permitted).await?; // durable before one byte goes upstream; else 503

@@ -16,25 +16,46 @@ use crate::upstream::Flow;
 /// Largest object that is read for a preview; the API server stores none above 3 MiB.
 const OBJECT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What stands at the target now.
+/// What stands at the target now. For a subresource: the object that it belongs to.
 pub(super) struct Live {
     /// Its UID; `None` when the request names no single object, or creates one.
     pub(super) uid: Option<String>,
+    /// The object itself. Never shown: its values are not masked.
+    pub(super) object: Option<serde_json::Value>,
+}
+
+/// What is known of the target before the verdict.
+pub(super) enum Observed {
+    /// Nobody needed to know.
+    NotRead,
+    /// This stands there.
+    Live(Live),
+    /// Why it cannot be read, or that nothing stands there: what to say if a human has to see it.
+    Refused(Refusal),
+}
+
+impl Live {
+    const NOTHING: Self = Self { uid: None, object: None };
+}
+
+/// Whether the request is about one object that could be there already.
+pub(super) fn names_an_object(understood: &Understood) -> bool {
+    object_path(understood).is_some()
 }
 
 /// Reads the target of a request that names one object. A target that does not exist is refused as the cluster would.
 pub(super) async fn target(gateway: &Gateway, understood: &Understood) -> Result<Live, Refusal> {
-    let Some(path) = object_path(understood) else { return Ok(Live { uid: None }) };
+    let Some(path) = object_path(understood) else { return Ok(Live::NOTHING) };
     let (status, object) = read(gateway, understood, &path).await?;
     match status {
         StatusCode::OK => {
             let object: serde_json::Value =
                 serde_json::from_slice(object.expose()).map_err(|_| Refusal::PreviewUnreadable)?;
             let uid = object.pointer("/metadata/uid").and_then(serde_json::Value::as_str).map(str::to_owned);
-            uid.map(|uid| Live { uid: Some(uid) }).ok_or(Refusal::PreviewUnreadable)
+            uid.map(|uid| Live { uid: Some(uid), object: Some(object) }).ok_or(Refusal::PreviewUnreadable)
         }
         // An apply may create it: then there is nothing to pin, and a UID that appears later asks anew.
-        StatusCode::NOT_FOUND if understood.info.verb == Verb::Patch => Ok(Live { uid: None }),
+        StatusCode::NOT_FOUND if understood.info.verb == Verb::Patch => Ok(Live::NOTHING),
         StatusCode::NOT_FOUND => Err(Refusal::TargetNotFound {
             resource: understood.action.resource.clone(),
             group: understood.action.api_group.clone(),

@@ -137,6 +137,11 @@ impl Refusal {
         }
     }
 
+    /// What the client would be told.
+    pub(super) fn message(&self, summary: &str) -> String {
+        self.status(summary).message().to_owned()
+    }
+
     /// The `Status` for the client about the request that `summary` says in words. What is said here is for the agent;
     /// causes stay in the gateway's own log.
     fn status(&self, summary: &str) -> Status {

@@ -2,6 +2,33 @@
 
 use lockgate_core::{Action, Options, Stream, Verb};
 
+use super::Understood;
+
+/// Most phrases about a change; what is beyond is counted.
+const PHRASES_MAX: usize = 6;
+
+/// Longest phrase, in characters; what is cut off is marked.
+const PHRASE_CHARACTERS_MAX: usize = 120;
+
+/// [`in_words`], and what it would change: `patch deployment.apps web in namespace shop: replicas 6 → 1`.
+pub(super) fn with_change(understood: &Understood) -> String {
+    let what = in_words(&understood.action, &understood.options);
+    let phrases = super::observe::change(understood).in_words();
+    let more = phrases.len().saturating_sub(PHRASES_MAX);
+    let mut shown: Vec<String> = phrases.into_iter().take(PHRASES_MAX).map(shortened).collect();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    if shown.is_empty() { what } else { format!("{what}: {}", shown.join(", ")) }
+}
+
+fn shortened(phrase: String) -> String {
+    if phrase.chars().count() <= PHRASE_CHARACTERS_MAX {
+        return phrase;
+    }
+    phrase.chars().take(PHRASE_CHARACTERS_MAX).chain("… (shortened)".chars()).collect()
+}
+
 /// One line, no trailing full stop. Names are the request's own and are made inert where they are shown.
 pub(super) fn in_words(action: &Action, options: &Options) -> String {
     if !action.is_resource() {
