@@ -117,6 +117,17 @@ pub struct PolicyFacts {
     pub author: String,
 }
 
+/// What stood around a decision, for its record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DecidedBy {
+    /// The policy that decided; `None` for one that was never stored.
+    pub policy: Option<PolicyFacts>,
+    /// What a candidate would have decided, where it differs.
+    pub shadow: Option<ShadowFacts>,
+    /// How the cluster was marked; empty when it was not.
+    pub environment: String,
+}
+
 /// What a candidate policy in shadow mode would have decided, where that is not what was decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

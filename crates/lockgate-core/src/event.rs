@@ -137,10 +137,13 @@ pub enum EventBody {
         decision: Box<Decision>,
         /// The policy that decided; absent in records of versions before this was kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        policy: Option<PolicyFacts>,
+        policy: Option<Box<PolicyFacts>>,
         /// What a candidate would have decided, where it differs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        shadow: Option<ShadowFacts>,
+        shadow: Option<Box<ShadowFacts>>,
+        /// How the cluster was marked; a policy may look at it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        environment: String,
     },
     /// The request waits for a human.
     Held {

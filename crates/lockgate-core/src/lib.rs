@@ -23,7 +23,8 @@ pub mod time;
 pub use action::{Action, ExecOptions, Options, PatchType, Risk, Stream, Verb};
 pub use approval::{Approval, ApprovalState, Decider, Dispatch, Terms};
 pub use decision::{
-    BlastLimit, BlastVerdict, Decision, Effect, Limits, MaskProfile, Obligations, PolicyFacts, RateLimit, ShadowFacts,
+    BlastLimit, BlastVerdict, DecidedBy, Decision, Effect, Limits, MaskProfile, Obligations, PolicyFacts, RateLimit,
+    ShadowFacts,
 };
 pub use event::{Arrival, Event, EventBody, Origin, RequestFacts, ResponseFacts, Source, Writer};
 pub use freeze::{Clearing, Freeze, FreezeCause};

@@ -57,6 +57,9 @@ pub struct DecisionFacts {
     /// What a candidate would have decided, where it differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowFacts>,
+    /// How the cluster was marked; empty when it was not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub environment: String,
 }
 
 /// What upstream saw and said.
@@ -171,14 +174,15 @@ impl AuditRecord {
         }
         match &event.body {
             EventBody::Arrived(_) | EventBody::Approval { .. } | EventBody::Freeze { .. } => {}
-            EventBody::Decided { decision, policy, shadow } => {
+            EventBody::Decided { decision, policy, shadow, environment } => {
                 self.decision = Some(DecisionFacts {
                     effect: decision.effect,
                     rule: decision.rule.clone(),
                     policy_revision: decision.policy_revision.clone(),
                     reasons: decision.reasons.clone(),
-                    policy: policy.clone(),
-                    shadow: shadow.clone(),
+                    policy: policy.as_deref().cloned(),
+                    shadow: shadow.as_deref().cloned(),
+                    environment: environment.clone(),
                 });
             }
             EventBody::Held { approval_id } => self.approval_id = Some(*approval_id),

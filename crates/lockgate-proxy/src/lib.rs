@@ -9,10 +9,12 @@ pub mod gateway;
 pub mod listener;
 pub mod metrics;
 pub mod pipeline;
+mod reading;
 mod session;
 pub mod upstream;
 
 pub use answer::{AnswerBody, AnswerError};
 pub use gateway::{Gateway, Limits};
 pub use listener::ListenerLimits;
+pub use reading::Reading;
 pub use upstream::{Upstream, UpstreamLimits};

@@ -5,8 +5,7 @@
 use std::fmt;
 
 use lockgate_core::{
-    ApprovalId, Arrival, AuditId, Decision, Event, EventBody, Outcome, PolicyFacts, ResponseFacts, ShadowFacts,
-    Timestamp,
+    ApprovalId, Arrival, AuditId, DecidedBy, Decision, Event, EventBody, Outcome, ResponseFacts, Timestamp,
 };
 
 use crate::error::StoreError;
@@ -45,12 +44,19 @@ impl CallLog {
 
     /// The policy's verdict. Buffered. When a hold ends and the policy is asked again, the newer verdict stands.
     pub fn decided(&mut self, decision: &Decision) {
-        self.decided_by(decision, None, None);
+        self.decided_by(decision, DecidedBy::default());
     }
 
     /// [`CallLog::decided`], with the policy that decided and what a candidate would have said where it differs.
-    pub fn decided_by(&mut self, decision: &Decision, policy: Option<PolicyFacts>, shadow: Option<ShadowFacts>) {
-        let event = self.call.event(EventBody::Decided { decision: Box::new(decision.clone()), policy, shadow });
+    pub fn decided_by(&mut self, decision: &Decision, by: DecidedBy) {
+        let DecidedBy { policy, shadow, environment } = by;
+        let decided = EventBody::Decided {
+            decision: Box::new(decision.clone()),
+            policy: policy.map(Box::new),
+            shadow: shadow.map(Box::new),
+            environment,
+        };
+        let event = self.call.event(decided);
         self.decision = Some(Box::new(decision.clone()));
         self.buffered.push(event);
     }

@@ -4,7 +4,7 @@ mod console;
 mod descriptors;
 mod drain;
 mod operations;
-mod policy;
+pub(crate) mod policy;
 mod tls;
 
 use std::collections::BTreeMap;

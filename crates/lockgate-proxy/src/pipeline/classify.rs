@@ -168,7 +168,7 @@ fn facts(headers: &HeaderMap, bytes: &Bytes, info: &RequestInfo, object: Option<
 }
 
 /// The action in the audit record's words, with its risk class.
-pub(super) fn action(info: &RequestInfo, options: &Options, object: Option<&serde_json::Value>) -> Action {
+pub(crate) fn action(info: &RequestInfo, options: &Options, object: Option<&serde_json::Value>) -> Action {
     let mut action = info.action(Risk::Escalation);
     action.name = action.name.or_else(|| created_name(info, object));
     action.risk = risk::classify(&risk::Request::of(&action, options, object));

@@ -1,6 +1,6 @@
 //! What does the policy say? Pure: the newest policy, the subject, the action and its facts.
 
-use lockgate_core::{Action, Decision};
+use lockgate_core::{Action, DecidedBy, Decision};
 use lockgate_policy::{Facts, Policy};
 
 use super::{Decided, Understood, observe, shadow};
@@ -20,7 +20,9 @@ pub(super) fn decide(gateway: &Gateway, understood: Understood) -> Decided {
         &decision,
     );
     let mut understood = understood;
-    understood.log.decided_by(&decision, policy.provenance().cloned(), shadow);
+    let environment = understood.upstream.cluster().environment.clone();
+    let by = DecidedBy { policy: policy.provenance().cloned(), shadow, environment };
+    understood.log.decided_by(&decision, by);
     Decided { understood, decision }
 }
 

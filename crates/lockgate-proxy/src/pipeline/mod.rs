@@ -39,6 +39,7 @@ use crate::upstream::dial::BoxStream;
 use crate::upstream::headers::Identity;
 use crate::upstream::{Exchange, Flow, Upstream};
 
+pub(crate) use self::classify::action;
 pub use self::stop::{Refusal, Stop};
 
 /// One client connection, as far as a request may know it.

@@ -4,7 +4,9 @@
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use lockgate_core::{Arrival, Effect, Options, Origin, Outcome, RequestFacts, ResponseFacts, Secret, Source, Verb};
+use lockgate_core::{
+    Arrival, DecidedBy, Effect, Options, Origin, Outcome, RequestFacts, ResponseFacts, Secret, Source, Verb,
+};
 use lockgate_store::{CanonicalRequest, RequestBody, admit};
 use lockgate_wire::request_info::RequestInfo;
 use lockgate_wire::target::Target;
@@ -114,7 +116,8 @@ async fn read(gateway: &Gateway, parent: &Understood, path: &str) -> Result<(Sta
             request: RequestFacts::default(),
         },
     );
-    log.decided_by(&decision, policy.provenance().cloned(), None);
+    let environment = parent.upstream.cluster().environment.clone();
+    log.decided_by(&decision, DecidedBy { policy: policy.provenance().cloned(), shadow: None, environment });
     let permit = match admit(&decision, None) {
         Ok(permit) if decision.effect == Effect::Allow => permit,
         _ => {

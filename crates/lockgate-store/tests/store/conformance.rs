@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lockgate_core::{ApprovalState, Clock, Effect, Outcome, PolicyFacts, ShadowFacts, Verb, limit};
+use lockgate_core::{ApprovalState, Clock, DecidedBy, Effect, Outcome, PolicyFacts, ShadowFacts, Verb, limit};
 use lockgate_store::limit::{DENIED_FOR, LEASE, PENDING_PER_PRINCIPAL_MAX};
 use lockgate_store::{
     ApprovalFilter, AuditFilter, DecideError, Hold, NotAdmitted, Rejection, Store, StoreError, Topic, Word, admit,
@@ -116,13 +116,15 @@ async fn what_a_candidate_would_have_said_is_kept_and_found(store: &Store, _: &P
     for shadow in [Some(shadow.clone()), None] {
         let mut call = call(store);
         ids.push(call.audit_id());
-        call.decided_by(&decision(Effect::Ask), Some(policy.clone()), shadow);
+        let by = DecidedBy { policy: Some(policy.clone()), shadow, environment: "production".into() };
+        call.decided_by(&decision(Effect::Ask), by);
         let _refused = call.refuse(403, "ApprovalRequired", "wait", None).await.unwrap();
     }
     let found = store.audit_records(&AuditFilter { shadow_differs: true, ..AuditFilter::default() }).await.unwrap();
     assert_eq!(found.iter().map(|record| record.id).collect::<Vec<_>>(), [ids[0]]);
     let decided = found[0].decision.clone().unwrap();
     assert_eq!((decided.policy, decided.shadow), (Some(policy.clone()), Some(shadow)));
+    assert_eq!(decided.environment, "production");
     let same = store.audit_record(ids[1]).await.unwrap().unwrap().decision.unwrap();
     assert_eq!((same.policy, same.shadow), (Some(policy), None));
 }

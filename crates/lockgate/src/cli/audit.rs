@@ -124,7 +124,7 @@ pub(crate) async fn run(api: &Api, out: &Output, command: &Audit) -> anyhow::Res
 }
 
 /// An RFC 3339 time, or how long before `now`.
-fn instant(text: &str, now: Timestamp) -> Result<Timestamp, Wrong> {
+pub(crate) fn instant(text: &str, now: Timestamp) -> Result<Timestamp, Wrong> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }

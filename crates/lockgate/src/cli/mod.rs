@@ -1,13 +1,14 @@
 //! The command line: a client of the console's JSON API.
 //!
-//! Owns arguments, the client file, sign-in, output and exit codes. Refuses to know the store, the policy and the
-//! cluster: what it shows is what the API said.
+//! Owns arguments, the client file, sign-in, output and exit codes. Refuses to know the store and the cluster: what it shows
+//! is what the API said. Only [`policy`] works on files too.
 
 mod api;
 mod approvals;
 mod audit;
 mod client_file;
 mod output;
+mod policy;
 mod sessions;
 mod sign_in;
 mod tokens;
@@ -80,7 +81,6 @@ pub(crate) struct Global {
 
 /// The commands that talk to the console.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one per process")]
 pub(crate) enum Command {
     /// Sign in
     Login(sign_in::LoginArgs),
@@ -104,6 +104,9 @@ pub(crate) enum Command {
     /// The audit log
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Check, explain, test and try policies
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Print a completion script
     Completion {
         /// For which shell
@@ -131,6 +134,9 @@ pub(crate) async fn run(global: &Global, command: &Command) -> anyhow::Result<Ex
         return completion(*shell);
     }
     let out = Output::new(global);
+    if let Command::Policy(command) = command {
+        return policy::run(global, &out, command).await;
+    }
     let client = Client::load(global.client.as_deref())?;
     match command {
         Command::Login(args) => sign_in::login(&client, args).await,
@@ -139,6 +145,7 @@ pub(crate) async fn run(global: &Global, command: &Command) -> anyhow::Result<Ex
         Command::Approvals(command) => approvals::run(&api::Api::connect(&client).await?, &out, command).await,
         Command::Sessions(command) => sessions::run(&api::Api::connect(&client).await?, &out, command).await,
         Command::Audit(command) => audit::run(&api::Api::connect(&client).await?, &out, command).await,
+        Command::Policy(command) => policy::run(global, &out, command).await,
         Command::Completion { shell } => completion(*shell),
     }
 }

@@ -13,6 +13,8 @@ use super::{Format, Global};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     format: Format,
+    /// What was asked for, if anything.
+    asked: Option<Format>,
     color: bool,
 }
 
@@ -24,9 +26,10 @@ impl Output {
     /// What the options and the terminal say.
     pub(crate) fn new(global: &Global) -> Self {
         let terminal = std::io::stdout().is_terminal();
-        let format = global.output.unwrap_or(if terminal { Format::Table } else { Format::Json });
+        let asked = global.output;
+        let format = asked.unwrap_or(if terminal { Format::Table } else { Format::Json });
         let silent = global.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { format, color: terminal && !silent }
+        Self { format, asked, color: terminal && !silent }
     }
 
     /// A list: one array, or a table with a head.
@@ -88,6 +91,19 @@ impl Output {
         }
     }
 
+    /// A report for people: `text` says it in words, unless JSON or YAML was asked for. Also when stdout is no terminal, as in
+    /// the log of a pipeline.
+    ///
+    /// # Errors
+    /// When stdout is gone.
+    pub(crate) fn report(&self, value: &Value, text: impl FnOnce(Style) -> String) -> anyhow::Result<()> {
+        match self.asked {
+            Some(Format::Json) => data(&json(value)?),
+            Some(Format::Yaml) => data(&yaml::document(value)),
+            Some(Format::Table) | None => data(&text(Style { color: self.color })),
+        }
+    }
+
     /// A file that another program reads (a kubeconfig): YAML unless JSON was asked for.
     ///
     /// # Errors
@@ -124,6 +140,47 @@ impl Output {
             _ => return cell,
         };
         if self.color { cell.fg(color) } else { cell }
+    }
+}
+
+/// How the words of a report may be dressed; plain when there is no terminal or colours are not wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Style {
+    color: bool,
+}
+
+impl Style {
+    pub(crate) fn bold(self, text: &str) -> String {
+        self.dress("1", text)
+    }
+
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.dress("2", text)
+    }
+
+    pub(crate) fn red(self, text: &str) -> String {
+        self.dress("31", text)
+    }
+
+    pub(crate) fn green(self, text: &str) -> String {
+        self.dress("32", text)
+    }
+
+    pub(crate) fn yellow(self, text: &str) -> String {
+        self.dress("33", text)
+    }
+
+    /// An effect in its colour: allow, ask, deny, refused.
+    pub(crate) fn effect(self, effect: &str) -> String {
+        match effect {
+            "allow" => self.green(effect),
+            "ask" => self.yellow(effect),
+            _ => self.red(effect),
+        }
+    }
+
+    fn dress(self, code: &str, text: &str) -> String {
+        if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }
 
@@ -198,7 +255,7 @@ mod tests {
 
     use super::*;
 
-    const PLAIN: Output = Output { format: Format::Table, color: false };
+    const PLAIN: Output = Output { format: Format::Table, asked: None, color: false };
 
     #[test]
     fn a_table_is_inert_and_has_no_trailing_space() {

@@ -1,0 +1,93 @@
+//! Reads from a live cluster, for an explanation that knows its objects and custom resources. `kubectl proxy` on a private
+//! socket does the talking: it knows every way to sign in, and is told to pass no write.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use lockgate_wire::RequestInfo;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+
+use super::world::Reply;
+
+/// Until `kubectl proxy` must listen: it does not sign in before the first request.
+const START_MAX: Duration = Duration::from_secs(10);
+/// Until the cluster must have answered one read.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// Largest answer that is passed on.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A cluster, for reading.
+pub(super) struct Live {
+    socket: PathBuf,
+    /// Killed when this is dropped.
+    _proxy: Child,
+}
+
+impl Live {
+    /// Starts the proxy.
+    ///
+    /// # Errors
+    /// When kubectl cannot be started or does not listen.
+    pub(super) async fn start(
+        kubectl: &Path,
+        kubeconfig: &Path,
+        context: Option<&str>,
+        directory: &Path,
+    ) -> anyhow::Result<Self> {
+        let socket = directory.join("live.sock");
+        let mut command = Command::new(kubectl);
+        command.arg("--kubeconfig").arg(kubeconfig);
+        if let Some(context) = context {
+            command.args(["--context", context]);
+        }
+        command.args(["proxy", "--accept-paths=^.*", "--reject-methods=^(POST|PUT|PATCH|DELETE)$", "--unix-socket"]);
+        command.arg(&socket).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        let mut proxy = command.spawn().with_context(|| format!("cannot start {}", kubectl.display()))?;
+        let deadline = tokio::time::Instant::now() + START_MAX;
+        while UnixStream::connect(&socket).await.is_err() {
+            if let Some(status) = proxy.try_wait()? {
+                bail!("kubectl proxy ended ({status}): is {} a kubeconfig?", kubeconfig.display());
+            }
+            if tokio::time::Instant::now() >= deadline {
+                bail!("kubectl proxy does not listen after {} seconds", START_MAX.as_secs());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(Self { socket, _proxy: proxy })
+    }
+
+    /// The cluster's answer to a GET; a gateway error when there is none.
+    pub(super) async fn fetch(&self, info: &RequestInfo, accept: &str) -> Reply {
+        match tokio::time::timeout(ANSWER_MAX, self.get(info, accept)).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => Reply::status(502, "BadGateway", &format!("the live cluster: {error:#}")),
+            Err(_) => Reply::status(504, "Timeout", "the live cluster did not answer"),
+        }
+    }
+
+    async fn get(&self, info: &RequestInfo, accept: &str) -> anyhow::Result<Reply> {
+        let stream = UnixStream::connect(&self.socket).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let query = if info.query.is_empty() { String::new() } else { format!("?{}", info.query) };
+        let request = Request::get(format!("{}{query}", info.path))
+            .header(header::HOST, "localhost")
+            .header(header::ACCEPT, accept)
+            .body(Empty::<Bytes>::new())?;
+        let response = sender.send_request(request).await?;
+        let status = response.status().as_u16();
+        let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or("application/json").to_owned();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        connection.abort();
+        let body = body.map_err(|error| anyhow::anyhow!("the answer broke off or is too large: {error}"))?.to_bytes();
+        Ok(Reply { status, content_type, body, follows: false })
+    }
+}
