@@ -18,11 +18,12 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use lockgate_auth::cluster::{Cluster, ClusterConfig, CredentialConfig, Impersonate, KubeconfigReference};
 use lockgate_auth::{AuthError, Authenticated};
-use lockgate_core::{ApprovalState, AuditRecord, Subject, SubjectKind, Timestamp, Writer};
+use lockgate_core::{ApprovalState, AuditRecord, Clock, Subject, SubjectKind, Timestamp, Writer};
 use lockgate_policy::Policy;
 use lockgate_proxy::gateway::{Authenticate, Gateway, Limits};
 use lockgate_proxy::listener::{ListenerLimits, serve_stream};
 use lockgate_proxy::metrics::Metrics;
+use lockgate_proxy::pace::Pace;
 use lockgate_proxy::upstream::dial::{Dial, Protocol};
 use lockgate_proxy::{Upstream, UpstreamLimits};
 use lockgate_store::{
@@ -123,18 +124,28 @@ pub fn human(id: &str) -> Subject {
 impl World {
     /// A gateway for the cluster `shop` with this policy. `limits` may shorten holds.
     pub async fn new(policy: &str, api: ApiServer, limits: Limits) -> Self {
-        Self::assemble(policy, api.clone(), Arc::new(api), limits).await
+        Self::at(policy, api, limits, Arc::new(SystemClock)).await
+    }
+
+    /// The same by another clock.
+    pub async fn at(policy: &str, api: ApiServer, limits: Limits, clock: Arc<dyn Clock>) -> Self {
+        Self::assemble(policy, api.clone(), Arc::new(api), limits, clock).await
     }
 
     /// A gateway whose connections are made by `dial`.
     pub async fn with_dial(policy: &str, dial: Arc<dyn Dial>) -> Self {
         let nobody = ApiServer::new(Protocol::Http1, |_| Reply::Stall);
-        Self::assemble(policy, nobody, dial, Limits::default()).await
+        Self::assemble(policy, nobody, dial, Limits::default(), Arc::new(SystemClock)).await
     }
 
-    async fn assemble(policy: &str, api: ApiServer, dial: Arc<dyn Dial>, limits: Limits) -> Self {
+    async fn assemble(
+        policy: &str,
+        api: ApiServer,
+        dial: Arc<dyn Dial>,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let directory = TemporaryDirectory::new();
-        let clock = Arc::new(SystemClock);
         let backend = SqliteBackend::open(&directory.path().join("lockgate.sqlite"), None).await.expect("a database");
         let faults = Faults::default();
         let backend = Arc::new(FaultyBackend::new(Arc::new(backend), faults.clone()));
@@ -156,6 +167,7 @@ impl World {
             protobuf: Protobuf::load().expect("the tables"),
             body_budget: Arc::new(Semaphore::new(limits.body_budget_bytes)),
             limits,
+            pace: Pace::default(),
             metrics: Metrics::default(),
             tasks,
             draining: CancellationToken::new(),
@@ -216,13 +228,19 @@ impl World {
         tokio::time::timeout(DEADLINE, wait).await.expect("every call ends")
     }
 
-    /// The ticket that waits.
+    /// The ticket that waits; the newest, if there are several.
     pub async fn pending(&self) -> lockgate_core::Approval {
+        self.pending_tickets(1).await.swap_remove(0)
+    }
+
+    /// The tickets that wait, once there are so many, newest first.
+    pub async fn pending_tickets(&self, count: usize) -> Vec<lockgate_core::Approval> {
         let filter = ApprovalFilter { state: Some(ApprovalState::Pending), ..ApprovalFilter::default() };
         let wait = async {
             loop {
-                if let Some(ticket) = self.gateway.store.approvals(&filter).await.expect("tickets").into_iter().next() {
-                    return ticket;
+                let tickets = self.gateway.store.approvals(&filter).await.expect("tickets");
+                if tickets.len() >= count {
+                    return tickets;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

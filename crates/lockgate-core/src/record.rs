@@ -175,14 +175,18 @@ impl AuditRecord {
         match &event.body {
             EventBody::Arrived(_) | EventBody::Approval { .. } | EventBody::Freeze { .. } => {}
             EventBody::Decided { decision, policy, shadow, environment } => {
+                // A newer verdict that says nothing of the policy was made under the same one.
+                let before = self.decision.take().filter(|before| before.policy_revision == decision.policy_revision);
+                let before = before.map(|before| (before.policy, before.shadow, before.environment));
+                let (same_policy, same_shadow, same_environment) = before.unwrap_or_default();
                 self.decision = Some(DecisionFacts {
                     effect: decision.effect,
                     rule: decision.rule.clone(),
                     policy_revision: decision.policy_revision.clone(),
                     reasons: decision.reasons.clone(),
-                    policy: policy.as_deref().cloned(),
-                    shadow: shadow.as_deref().cloned(),
-                    environment: environment.clone(),
+                    policy: policy.as_deref().cloned().or(same_policy),
+                    shadow: shadow.as_deref().cloned().or(same_shadow),
+                    environment: environment.clone().or(same_environment),
                 });
             }
             EventBody::Held { approval_id } => self.approval_id = Some(*approval_id),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
 use lockgate_auth::{AuthError, Authenticated, Issuers};
-use lockgate_core::{Clock, Timestamp};
+use lockgate_core::{Clock, RateLimit, Timestamp};
 use lockgate_policy::Policy;
 use lockgate_store::Store;
 use lockgate_wire::protobuf::Protobuf;
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::metrics::Metrics;
+use crate::pace::Pace;
 use crate::upstream::Upstream;
 
 /// Limits on the way of a request, as the configuration sets them.
@@ -25,6 +26,8 @@ pub struct Limits {
     pub hold: Duration,
     /// Between two looks at a ticket, should a notification be lost.
     pub hold_poll: Duration,
+    /// How many requests one agent may send through this replica, all clusters together; `None`: as many as it likes.
+    pub agent_rate: Option<RateLimit>,
     /// Request bodies read whole, all requests together.
     pub body_budget_bytes: usize,
     /// Until a request's body must have arrived.
@@ -40,6 +43,7 @@ impl Default for Limits {
         Self {
             hold: Duration::from_secs(45),
             hold_poll: Duration::from_secs(1),
+            agent_rate: None,
             body_budget_bytes: 256 * 1024 * 1024,
             body_read_max: Duration::from_secs(60),
             session_idle_max: Duration::from_secs(4 * 3600),
@@ -80,6 +84,8 @@ pub struct Gateway {
     pub limits: Limits,
     /// Bytes of request bodies that may still be read.
     pub body_budget: Arc<Semaphore>,
+    /// How fast agents are.
+    pub pace: Pace,
     /// Counters.
     pub metrics: Metrics,
     /// Every task of the data path.

@@ -8,6 +8,7 @@ mod answer;
 pub mod gateway;
 pub mod listener;
 pub mod metrics;
+pub mod pace;
 pub mod pipeline;
 mod reading;
 mod session;

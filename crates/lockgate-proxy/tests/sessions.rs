@@ -309,3 +309,33 @@ async fn invariant_4_a_decision_through_another_replica_ends_the_hold() {
     let (answer, ()) = tokio::join!(held, decided);
     assert_eq!(answer.status(), 200, "{}", answer.text());
 }
+
+#[tokio::test]
+async fn a_freeze_ends_live_sessions() {
+    let world = world(process(|mut socket: Socket| async move {
+        while let Some(Ok(typed)) = socket.next().await {
+            let echo = [&[1], &typed.into_data()[1..]].concat();
+            if socket.send(Message::Binary(Bytes::from(echo))).await.is_err() {
+                break;
+            }
+        }
+    }))
+    .await;
+    let mut socket = exec(&world, EXEC, "v5.channel.k8s.io").await;
+    let note = || lockgate_store::HumanWord {
+        by: testkit::gateway::human("alice"),
+        auth_time: world.gateway.clock().now(),
+        note: "it runs wild".into(),
+    };
+    // Another agent's freeze is not this one's.
+    world.gateway.store.freeze(testkit::gateway::agent("other"), note()).await.unwrap();
+    socket.send(message(0, b"hello")).await.unwrap();
+    let echoed = tokio::time::timeout(DEADLINE, socket.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(echoed, message(1, b"hello"));
+    // The freeze comes from another process: nothing tells this one.
+    world.other_replica().await.freeze(testkit::gateway::agent("deployer"), note()).await.unwrap();
+    let channels = read_all(&mut socket).await;
+    let said = String::from_utf8_lossy(&channels[&3]).into_owned();
+    assert!(said.contains("agent frozen"), "{said}");
+    assert_eq!(ended(&world).await.end_reason.as_deref(), Some("agent frozen"));
+}

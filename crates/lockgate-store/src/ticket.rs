@@ -14,9 +14,9 @@ use crate::limit::{CLOCK_SKEW_MAX, DENIED_FOR, SIGN_IN_AGE_MAX};
 #[derive(Debug)]
 pub(crate) enum Step {
     /// The ticket is now this, and this event says so.
-    Changed(Approval, Event),
+    Changed(Box<Approval>, Box<Event>),
     /// Nothing to do.
-    Unchanged(Approval),
+    Unchanged(Box<Approval>),
 }
 
 /// Applies a change to a ticket. The caller holds the ticket's row; nothing here looks anything up.
@@ -30,7 +30,7 @@ pub(crate) fn apply(ticket: Approval, change: &Change, at: Timestamp, writer: &W
             is_fresh(decider.at, decider.auth_time)?;
             note_fits(note.as_deref())?;
             if !spoken(&mut after, decider, note.clone())? {
-                return Ok(Step::Unchanged(after));
+                return Ok(Step::Unchanged(Box::new(after)));
             }
             word.decider = Some(decider.clone());
             word.note.clone_from(note);
@@ -43,7 +43,7 @@ pub(crate) fn apply(ticket: Approval, change: &Change, at: Timestamp, writer: &W
                 return Err(Rejection::NotDenied { approval: Box::new(before) });
             }
             if before.reopened_by.is_some() {
-                return Ok(Step::Unchanged(after));
+                return Ok(Step::Unchanged(Box::new(after)));
             }
             after.expires_at = at;
             after.reopened_by = Some(Decider::clone(decider));
@@ -55,7 +55,7 @@ pub(crate) fn apply(ticket: Approval, change: &Change, at: Timestamp, writer: &W
                 && before.subject.same_principal(subject)
                 && before.fingerprint == *fingerprint;
             if !usable {
-                return Ok(Step::Unchanged(after));
+                return Ok(Step::Unchanged(Box::new(after)));
             }
             after.state = ApprovalState::Consumed;
             after.dispatches.push(Dispatch { at, audit_id: *audit_id });
@@ -67,7 +67,7 @@ pub(crate) fn apply(ticket: Approval, change: &Change, at: Timestamp, writer: &W
             }
             match before.state {
                 ApprovalState::Pending | ApprovalState::Approved => after.state = ApprovalState::Cancelled,
-                ApprovalState::Cancelled => return Ok(Step::Unchanged(after)),
+                ApprovalState::Cancelled => return Ok(Step::Unchanged(Box::new(after))),
                 _ => return Err(Rejection::AlreadyDecided { approval: Box::new(before) }),
             }
             word.cancelled_by = Some(by.clone());
@@ -86,10 +86,10 @@ pub(crate) fn apply(ticket: Approval, change: &Change, at: Timestamp, writer: &W
         Change::Decide { .. } | Change::Reopen { .. } | Change::Consume { .. } | Change::Cancel { .. } => false,
     };
     if nothing {
-        return Ok(Step::Unchanged(after));
+        return Ok(Step::Unchanged(Box::new(after)));
     }
     let event = word.event(&after, at, writer);
-    Ok(Step::Changed(after, event))
+    Ok(Step::Changed(Box::new(after), Box::new(event)))
 }
 
 /// The ticket as it stands at an instant: open ones whose time is up have expired, whoever gets round to writing it down.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use lockgate_auth::cluster::{ClusterConfig, CredentialConfig};
 use lockgate_auth::{FileReference, IssuerConfig};
-use lockgate_core::Secret;
+use lockgate_core::{RateLimit, Secret};
 use serde::{Deserialize, Deserializer, de};
 
 /// The whole file.
@@ -174,6 +174,8 @@ pub(crate) struct LimitsConfig {
     /// How long a request that needs approval is held; 45 s by default.
     #[serde(deserialize_with = "optional_duration")]
     pub(crate) hold: Option<Duration>,
+    /// How many requests one agent may send through this replica; as many as it likes by default.
+    pub(crate) agent_rate: Option<RateConfig>,
     /// Idle sessions end after this; 4 h by default.
     #[serde(deserialize_with = "optional_duration")]
     pub(crate) session_idle: Option<Duration>,
@@ -185,6 +187,29 @@ pub(crate) struct LimitsConfig {
     /// Between the stop signal and the end of live sessions; 25 s by default.
     #[serde(deserialize_with = "optional_duration")]
     pub(crate) drain: Option<Duration>,
+}
+
+/// So many requests in so long, such as `{requests: 600, per: 1m}`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RateConfig {
+    requests: std::num::NonZeroU32,
+    #[serde(deserialize_with = "whole_seconds")]
+    per: std::num::NonZeroU64,
+}
+
+impl RateConfig {
+    pub(crate) const fn limit(self) -> RateLimit {
+        RateLimit { requests: self.requests.get(), per_seconds: self.per.get() }
+    }
+}
+
+fn whole_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<std::num::NonZeroU64, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let seconds = duration(&text).filter(|duration| duration.subsec_nanos() == 0).map(|duration| duration.as_secs());
+    seconds.and_then(std::num::NonZeroU64::new).ok_or_else(|| {
+        de::Error::custom(format!("{text:?} is no time of at least a second; write such as 1s, 1m or 1h"))
+    })
 }
 
 fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -343,6 +368,17 @@ policy: {file: policy.yaml}
     fn a_bad_duration_says_how_to_write_one() {
         let error = read(&format!("{MINIMAL}limits: {{hold: soon}}\n")).unwrap_err();
         assert!(format!("{error:#}").contains("such as 45s"), "{error:#}");
+    }
+
+    #[test]
+    fn a_rate_is_a_number_and_a_time() {
+        let loaded = read(&format!("{MINIMAL}limits: {{agentRate: {{requests: 600, per: 1m}}}}\n")).unwrap();
+        let rate = loaded.config.limits.agent_rate.map(RateConfig::limit);
+        assert_eq!(rate, Some(RateLimit { requests: 600, per_seconds: 60 }));
+        for wrong in ["{requests: 0, per: 1m}", "{requests: 1, per: 0s}", "{requests: 1, per: 1500ms}", "{requests: 1}"]
+        {
+            assert!(read(&format!("{MINIMAL}limits: {{agentRate: {wrong}}}\n")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

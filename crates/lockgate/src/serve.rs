@@ -17,6 +17,7 @@ use lockgate_auth::{Cluster, Issuers};
 use lockgate_proxy::gateway::{Gateway, Limits};
 use lockgate_proxy::listener::{self, ListenerLimits};
 use lockgate_proxy::metrics::Metrics;
+use lockgate_proxy::pace::Pace;
 use lockgate_proxy::{Upstream, UpstreamLimits};
 use lockgate_store::{Store, SystemClock};
 use lockgate_wire::protobuf::Protobuf;
@@ -27,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, RateConfig};
 
 /// Runs until a signal ends it.
 ///
@@ -147,6 +148,7 @@ fn compose(
     let defaults = Limits::default();
     let limits = Limits {
         hold: loaded.config.limits.hold.unwrap_or(defaults.hold),
+        agent_rate: loaded.config.limits.agent_rate.map(RateConfig::limit),
         session_idle_max: loaded.config.limits.session_idle.unwrap_or(defaults.session_idle_max),
         session_max: loaded.config.limits.session.unwrap_or(defaults.session_max),
         ..defaults
@@ -160,6 +162,7 @@ fn compose(
         protobuf: Protobuf::load().context("the protobuf tables")?,
         body_budget: Arc::new(Semaphore::new(limits.body_budget_bytes)),
         limits,
+        pace: Pace::default(),
         metrics: Metrics::default(),
         tasks,
         draining: CancellationToken::new(),

@@ -11,7 +11,7 @@ use lockgate_wire::{RequestInfo, body, fingerprint};
 
 use super::classify::hex;
 use super::preview::{self, Observed};
-use super::{Decided, Permitted, Refusal, Stop, Transport, Understood, Way, decide, observe};
+use super::{Decided, Permitted, Refusal, Stop, Transport, Understood, Way, decide, limits, observe};
 use crate::gateway::Gateway;
 use crate::upstream::Flow;
 use crate::upstream::headers::{self, Identity};
@@ -39,6 +39,7 @@ async fn ask(gateway: &Gateway, understood: &mut Understood, decision: &Decision
     let cluster = understood.upstream.cluster().name.clone();
     let known = gateway.store.usable(&understood.caller.subject, &cluster, &fingerprint).await?;
     let ticket = match known {
+        Some(ticket) if ticket.state == ApprovalState::Denied => return Err(Refusal::DeniedByHuman(Box::new(ticket))),
         Some(ticket) if ticket.target_uid != target_uid => {
             // Deleted and made again (or made since): what was reviewed is not what stands there now.
             gateway.store.cancel(ticket.id, &understood.caller.subject).await?;
@@ -47,7 +48,6 @@ async fn ask(gateway: &Gateway, understood: &mut Understood, decision: &Decision
         known => known,
     };
     let ticket = match ticket {
-        Some(ticket) if ticket.state == ApprovalState::Denied => return Err(Refusal::DeniedByHuman(Box::new(ticket))),
         Some(ticket) if ticket.state == ApprovalState::Pending => return Err(Refusal::Pending(Box::new(ticket))),
         Some(ticket) => ticket,
         None => hold(gateway, understood, decision, &fingerprint, target_uid).await?,
@@ -79,7 +79,7 @@ async fn target_uid(gateway: &Gateway, understood: &mut Understood) -> Result<Op
 
 /// What "the same request" means: the request, and what it would change. When another value stands there than was
 /// reviewed, it is another request.
-fn fingerprint_of(understood: &Understood) -> String {
+pub(super) fn fingerprint_of(understood: &Understood) -> String {
     let mut input = fingerprint::fingerprint_input(
         &understood.caller.subject,
         understood.upstream.cluster().name.as_str(),
@@ -167,6 +167,7 @@ async fn recheck(
     if live.uid != ticket.target_uid || !observe::is_as_reviewed(understood, live) {
         return Err(Refusal::TargetChanged(Box::new(ticket.clone())));
     }
+    limits::standing(gateway, understood).await?;
     let now = decide::decision(gateway, understood);
     let same = now.effect != Effect::Deny && (now.rule == before.rule || now.effect == Effect::Allow);
     if same { Ok(()) } else { Err(denied(understood, now)) }
@@ -197,7 +198,7 @@ fn new_approval(
     NewApproval {
         subject: understood.caller.subject.clone(),
         cluster: understood.upstream.cluster().name.clone(),
-        action: understood.action.clone(),
+        action: limits::shown_action(understood),
         options: understood.options.clone(),
         summary: super::summary::with_change(understood),
         reason: stated_reason(&understood.headers),
@@ -209,8 +210,8 @@ fn new_approval(
         content_type: outgoing.content_type.and_then(|value| value.to_str().ok().map(str::to_owned)),
         target_uid,
         payload,
-        effect: None,
-        invocation: None,
+        effect: limits::effect(understood),
+        invocation: limits::invocation(understood),
         audit_id: understood.log.audit_id(),
     }
 }

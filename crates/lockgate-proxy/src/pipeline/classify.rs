@@ -72,6 +72,7 @@ pub(super) async fn classify(gateway: &Gateway, identified: Identified) -> Resul
         observed: Observed::NotRead,
         reviewed: None,
         unreadable: None,
+        beyond: false,
         transport,
         gone,
         peer,

@@ -7,6 +7,7 @@ mod classify;
 mod decide;
 mod finish;
 mod forward;
+mod limits;
 mod mask;
 mod observe;
 mod preview;
@@ -110,6 +111,8 @@ struct Understood {
     reviewed: Option<serde_json::Value>,
     /// Why the target could not be read, where the verdict depends on it.
     unreadable: Option<String>,
+    /// More than the rule lets this agent remove by itself: for people, mass loss.
+    beyond: bool,
     transport: Transport,
     gone: CancellationToken,
     peer: std::net::IpAddr,
@@ -210,6 +213,7 @@ async fn pipeline(gateway: &Arc<Gateway>, begun: Begun) -> Result<Response<Answe
     let understood = classify::classify(gateway, identified).await?; // 400, 404, 413, 415
     let understood = observe::observe(gateway, understood).await?; // reads the target, where the verdict depends on it
     let decided = decide::decide(gateway, understood); // pure, microseconds
+    let decided = limits::limit(gateway, decided).await?; // 403 for who is frozen or was denied the same; 429
     let permitted = approve::approve(gateway, decided).await?; // 403; or waits; or 403 with the ticket
     let recorded = record::record(gateway, permitted).await?; // durable before one byte goes upstream; else 503
     let forwarded = forward::forward(gateway, recorded).await?; // 502, 504

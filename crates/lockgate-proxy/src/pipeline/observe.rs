@@ -64,6 +64,20 @@ pub(super) fn is_as_reviewed(understood: &mut Understood, live: Live) -> bool {
     reviewed == understood.reviewed
 }
 
+/// Reads the target if nobody has: for whom the change itself matters and not only the verdict. What is not there, or cannot
+/// be read, stays unknown.
+pub(super) async fn target(gateway: &Gateway, understood: &mut Understood) -> Result<(), Refusal> {
+    if !matches!(understood.observed, Observed::NotRead) || !preview::names_an_object(understood) {
+        return Ok(());
+    }
+    understood.observed = match preview::target(gateway, understood).await {
+        Ok(live) => Observed::Live(live),
+        Err(Refusal::Store(error)) => return Err(Refusal::Store(error)),
+        Err(refusal) => Observed::Refused(refusal),
+    };
+    Ok(())
+}
+
 /// What the request changes, as far as is known.
 pub(super) fn change(understood: &Understood) -> Change {
     Change::of(&request(understood))

@@ -6,7 +6,9 @@ use std::time::Duration;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use lockgate_auth::{AuthError, Blame};
-use lockgate_core::{Approval, ApprovalId, ApprovalState, Arrival, Decision, Outcome, ResponseFacts};
+use lockgate_core::{
+    Approval, ApprovalId, ApprovalState, Arrival, BlastLimit, Decision, Freeze, Outcome, RateLimit, ResponseFacts,
+};
 use lockgate_store::{CallLog, DecideError, Receipt, Refused, StoreError};
 use lockgate_wire::WireError;
 use lockgate_wire::channel::NegotiateError;
@@ -15,6 +17,7 @@ use lockgate_wire::status::{
     refusal::{self as status, Sent},
 };
 
+use super::limits;
 use crate::answer::{AnswerBody, whole};
 use crate::gateway::Gateway;
 use crate::upstream::SendError;
@@ -61,6 +64,28 @@ pub enum Refusal {
     Pending(Box<Approval>),
     /// A human said no.
     DeniedByHuman(Box<Approval>),
+    /// A human said no to something with the same effect a while ago.
+    DeniedBefore(Box<Approval>),
+    /// Every change by this agent is stopped.
+    Frozen(Box<Freeze>),
+    /// Too fast.
+    RateLimited {
+        /// The rule with the limit; `None` for the gateway's own.
+        rule: Option<String>,
+        /// The limit.
+        rate: RateLimit,
+        /// Until there is room again.
+        wait: Duration,
+    },
+    /// More is removed than the rule lets go.
+    RemovesTooMuch {
+        /// The rule.
+        rule: String,
+        /// The rule's limit.
+        limit: BlastLimit,
+        /// How many are gone in its window; `None`: the request has no number.
+        removed: Option<u32>,
+    },
     /// Expired, withdrawn, used elsewhere, or of unknown outcome.
     NotUsable(Box<Approval>),
     /// What stands at the target is not what was reviewed.
@@ -131,6 +156,7 @@ impl Refusal {
         match self {
             Self::Pending(approval)
             | Self::DeniedByHuman(approval)
+            | Self::DeniedBefore(approval)
             | Self::NotUsable(approval)
             | Self::TargetChanged(approval) => Some(approval.id),
             _ => None,
@@ -168,6 +194,21 @@ impl Refusal {
             }
             Self::DeniedByHuman(approval) => {
                 status::denied_by_human(approval.id, &approval.summary, denier(approval), approval.note.as_deref())
+            }
+            Self::DeniedBefore(approval) => {
+                let (by, note) = (denier(approval), approval.note.as_deref());
+                let denied = status::Denied { summary: &approval.summary, by, until: approval.expires_at, note };
+                status::denied_before(approval.id, summary, &denied)
+            }
+            Self::Frozen(freeze) => {
+                status::frozen(freeze.id, summary, &limits::why_frozen(freeze), freeze.at, &limits::key(freeze))
+            }
+            Self::RateLimited { rule, rate, wait } => {
+                status::rate_limited(rule.as_deref(), rate.requests, Duration::from_secs(rate.per_seconds), *wait)
+            }
+            Self::RemovesTooMuch { rule, limit, removed } => {
+                let window = Duration::from_secs(limit.per_seconds);
+                status::removes_too_much(summary, rule, *removed, limit.deletes, window)
             }
             Self::NotUsable(approval) => not_usable(approval),
             Self::TargetChanged(approval) => status::changed_since_review(approval.id, &approval.summary),
@@ -310,10 +351,10 @@ fn is_hidden(arrival: &Arrival, status: &Status) -> bool {
     if segments.next_if_eq(&"clusters").is_some() {
         segments.next();
     }
-    let discovery = match (segments.next(), segments.count()) {
-        (Some("api"), 0..=1) | (Some("apis"), 0..=2) | (Some("version"), 0) | (Some("openapi"), _) => true,
-        _ => false,
-    };
+    let discovery = matches!(
+        (segments.next(), segments.count()),
+        (Some("api"), 0..=1) | (Some("apis"), 0..=2) | (Some("version"), 0) | (Some("openapi"), _)
+    );
     discovery || status.code() == 401
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use lockgate_core::Channel;
+use lockgate_core::{Channel, Subject};
 use lockgate_store::{Recorder, StoreError};
 use lockgate_wire::channel::{Direction, FrameKind, MESSAGE_BYTES_MAX, Protocol, exit_code};
 use tokio::sync::watch;
@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_util::sync::CancellationToken;
 
 use super::recorder::{Tape, tape};
+use super::standing::Standing;
 use crate::gateway::Gateway;
 use crate::upstream::dial::BoxStream;
 
@@ -36,6 +37,7 @@ pub(super) enum Reason {
     TooLong,
     Shutdown,
     Malformed,
+    Frozen,
 }
 
 impl Reason {
@@ -49,6 +51,7 @@ impl Reason {
             Self::TooLong => "session limit reached",
             Self::Shutdown => "gateway shutdown",
             Self::Malformed => "malformed frame",
+            Self::Frozen => "agent frozen",
         }
     }
 }
@@ -84,6 +87,7 @@ pub(super) struct Relay {
     idle_max: Duration,
     session_max: Duration,
     ending: CancellationToken,
+    standing: Standing,
 }
 
 type Socket = WebSocketStream<BoxStream>;
@@ -146,13 +150,14 @@ impl Way<'_> {
 }
 
 impl Relay {
-    pub(super) fn new(gateway: &Gateway, protocol: Protocol, recorder: Recorder) -> Self {
+    pub(super) fn new(gateway: &Gateway, protocol: Protocol, recorder: Recorder, subject: Subject) -> Self {
         Self {
             protocol,
             recorder,
             idle_max: gateway.limits.session_idle_max,
             session_max: gateway.limits.session_max,
             ending: gateway.ending.clone(),
+            standing: Standing::new(gateway.store.clone(), subject),
         }
     }
 
@@ -167,7 +172,12 @@ impl Relay {
         let client = WebSocketStream::from_raw_socket(client, Role::Server, Some(configuration)).await;
         let upstream = WebSocketStream::from_raw_socket(upstream, Role::Client, Some(configuration)).await;
         let (tape, writing) = tape(self.recorder);
-        let limits = Limits { idle_max: self.idle_max, session_max: self.session_max, ending: self.ending };
+        let limits = Limits {
+            idle_max: self.idle_max,
+            session_max: self.session_max,
+            ending: self.ending,
+            standing: self.standing,
+        };
         let relaying = between(client, upstream, tape, self.protocol, limits);
         let ((reason, status, bytes), (recorder, recorded)) = tokio::join!(relaying, writing);
         let exit_code = exit_code(&status);
@@ -179,17 +189,19 @@ struct Limits {
     idle_max: Duration,
     session_max: Duration,
     ending: CancellationToken,
+    standing: Standing,
 }
 
 impl Limits {
     /// Resolves when a limit is reached.
-    async fn reached(&self, last: &watch::Receiver<Instant>) -> Reason {
+    async fn reached(mut self, last: &watch::Receiver<Instant>) -> Reason {
         let end = Instant::now() + self.session_max;
         loop {
             let idle = *last.borrow() + self.idle_max;
             tokio::select! {
                 () = tokio::time::sleep_until(idle.min(end)) => {}
                 () = self.ending.cancelled() => return Reason::Shutdown,
+                () = self.standing.frozen() => return Reason::Frozen,
             }
             let now = Instant::now();
             if now >= end {

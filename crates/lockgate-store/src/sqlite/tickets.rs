@@ -126,17 +126,17 @@ impl Write for ChangeTicket {
         let sealed: Option<Vec<u8>> = row.try_get("sealed").map_err(database)?;
         Ok(Some(match apply(parse(&body)?, &self.change, self.at, &self.writer) {
             Err(rejection) => ChangeOutcome::Rejected(rejection),
-            Ok(Step::Unchanged(approval)) => ChangeOutcome::Unchanged(Box::new(approval)),
+            Ok(Step::Unchanged(approval)) => ChangeOutcome::Unchanged(approval),
             Ok(Step::Changed(approval, event)) => {
                 self.update(connection, &approval).await?;
-                let events = events::prepare(vec![event])?;
+                let events = events::prepare(vec![*event])?;
                 events::insert(connection, &events.iter().collect::<Vec<_>>()).await?;
                 if let (Change::Decide { freeze, .. }, ApprovalState::Denied) = (&self.change, approval.state) {
                     freezes::after_denial(connection, &approval, *freeze, self.at, &self.writer).await?;
                 }
                 let used = matches!(self.change, Change::Consume { .. });
                 let sealed = sealed.filter(|_| used).map(SealedBody);
-                ChangeOutcome::Changed { approval: Box::new(approval), sealed }
+                ChangeOutcome::Changed { approval, sealed }
             }
         }))
     }

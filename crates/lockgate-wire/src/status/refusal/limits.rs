@@ -35,12 +35,16 @@ pub fn rate_limited(rule: Option<&str>, requests_max: u32, window: Duration, wai
     Status::failure(429, Reason::TooManyRequests, text).with_retry_after_seconds(seconds)
 }
 
-/// So much at once is more than the rule lets go by itself, and nothing asks a human about it.
-pub fn removes_too_much(summary: &str, rule: &str, removed: u32, count_max: u32, window: Duration) -> Status {
+/// So much at once is more than the rule lets go by itself, and it asks no human about it. `removed`: how many are gone in
+/// its window; `None` for a request that removes any number at once.
+pub fn removes_too_much(summary: &str, rule: &str, removed: Option<u32>, count_max: u32, window: Duration) -> Status {
+    let why = match removed {
+        Some(removed) => format!("{removed} are gone already"),
+        None => "this removes any number at once".to_owned(),
+    };
     forbidden(
         &format!(
-            "Lockgate did not run: {}: rule {:?} lets this agent remove {count_max} objects in {}, and {removed} are gone \
-             already.",
+            "Lockgate did not run: {}: rule {:?} lets this agent remove {count_max} objects in {}, and {why}.",
             phrase(summary),
             phrase(rule),
             words(window)

@@ -42,7 +42,8 @@ fn limits() -> Vec<(&'static str, Status)> {
         ("frozen", frozen(freeze(), summary, why, EXPIRES, KEY)),
         ("rate_limited", rate_limited(None, 600, minute, Duration::from_millis(1_200))),
         ("rate_limited_by_rule", rate_limited(Some("reads"), 5, Duration::from_secs(1), Duration::from_millis(20))),
-        ("removes_too_much", removes_too_much(summary, "routine", 5, 5, Duration::from_secs(600))),
+        ("removes_too_much", removes_too_much(summary, "routine", Some(5), 5, Duration::from_secs(600))),
+        ("removes_a_collection", removes_too_much(summary, "routine", None, 5, Duration::from_secs(600))),
         ("too_many_pending", too_many_pending(summary, 64)),
         ("too_many_asked", too_many_asked(summary, 240)),
     ]
@@ -133,7 +134,7 @@ fn a_ticket_stands_early_and_in_the_last_line_and_no_message_is_long() {
         changed_since_review(ticket(), &long),
         frozen(freeze(), &long, &long, EXPIRES, &long),
         rate_limited(Some(&long), u32::MAX, huge, huge),
-        removes_too_much(&long, &long, u32::MAX, u32::MAX, minute),
+        removes_too_much(&long, &long, Some(u32::MAX), u32::MAX, minute),
         too_many_pending(&long, u32::MAX),
         preview_not_allowed(&long, &note),
         not_understood(400, Reason::BadRequest, &note),
