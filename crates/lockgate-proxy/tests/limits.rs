@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
-use lockgate_core::{Clock, Freeze, Outcome, RateLimit};
+use lockgate_core::{Freeze, Outcome, RateLimit};
 use lockgate_proxy::gateway::Limits;
 use lockgate_proxy::upstream::dial::Protocol;
 use lockgate_store::limit::{DENIED_FOR, PENDING_PER_PRINCIPAL_MAX};
