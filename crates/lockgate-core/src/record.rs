@@ -186,7 +186,7 @@ impl AuditRecord {
                     reasons: decision.reasons.clone(),
                     policy: policy.as_deref().cloned().or(same_policy),
                     shadow: shadow.as_deref().cloned().or(same_shadow),
-                    environment: environment.clone().or(same_environment),
+                    environment: if environment.is_empty() { same_environment } else { environment.clone() },
                 });
             }
             EventBody::Held { approval_id } => self.approval_id = Some(*approval_id),
