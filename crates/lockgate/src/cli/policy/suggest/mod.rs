@@ -4,6 +4,8 @@
 mod rbac;
 mod rules;
 mod seen;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
