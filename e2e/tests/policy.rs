@@ -32,10 +32,7 @@ fn writes(explained: &Value) -> Vec<String> {
         format!("{verb} {resource}{part} {name}: {}", text(request, "/effect"))
     };
     let requests = explained["requests"].as_array().expect("requests").iter();
-    requests
-        .filter(|request| !matches!(text(request, "/action/verb"), "get" | "list" | "watch"))
-        .map(line)
-        .collect()
+    requests.filter(|request| !matches!(text(request, "/action/verb"), "get" | "list" | "watch")).map(line).collect()
 }
 
 fn file(name: &str, content: &str) -> PathBuf {
@@ -74,11 +71,7 @@ async fn explain_hears_every_request_of_the_real_kubectl() {
         // In protobuf since 1.32.
         (&[], &["create", "secret", "generic", "s", "--from-literal", "a=b"], &["create secrets s: ask"]),
         (&[], &["apply", "-f", web], &["patch deployments web: allow", "patch configmaps settings: allow"]),
-        (
-            &["--absent"],
-            &["apply", "-f", web],
-            &["create deployments web: allow", "create configmaps settings: allow"],
-        ),
+        (&["--absent"], &["apply", "-f", web], &["create deployments web: allow", "create configmaps settings: allow"]),
         (
             &[],
             &["apply", "--server-side", "-f", web],
@@ -91,9 +84,11 @@ async fn explain_hears_every_request_of_the_real_kubectl() {
             &["drain", "n", "--ignore-daemonsets"],
             &["patch nodes n: ask", "create pods/eviction example-1: ask", "create pods/eviction example-2: ask"],
         ),
-        (&[], &["create", "clusterrolebinding", "b", "--clusterrole", "admin", "--user", "u"], &[
-            "create clusterrolebindings b: deny",
-        ]),
+        (
+            &[],
+            &["create", "clusterrolebinding", "b", "--clusterrole", "admin", "--user", "u"],
+            &["create clusterrolebindings b: deny"],
+        ),
         (&[], &["create", "token", "default"], &["create serviceaccounts/token default: deny"]),
     ];
     for (options, command, expected) in cases {
@@ -106,7 +101,8 @@ async fn explain_hears_every_request_of_the_real_kubectl() {
         assert_eq!(found, expected, "kubectl {command:?}: {explained:#}");
     }
     let exec = explain(&[], &["kubectl", "exec", "web", "--", "ls", "-l"]).await;
-    let request = exec["requests"].as_array().expect("requests").iter().find(|one| one["action"]["subresource"] == "exec");
+    let request =
+        exec["requests"].as_array().expect("requests").iter().find(|one| one["action"]["subresource"] == "exec");
     assert_eq!(request.expect("the exec")["options"]["exec"]["argv"], json!(["ls", "-l"]));
 }
 
@@ -173,9 +169,9 @@ async fn auditor(arguments: &[&str]) -> Said {
 async fn simulate_finds_the_requests_that_a_candidate_would_decide_otherwise() {
     let name = format!("simulate-{}", unique());
     for _ in 0..3 {
-        run(kubectl(Way::Through, ["get", "configmap", &name])).await;
+        run(kubectl(Way::Through, ["get", "podtemplate", &name])).await;
     }
-    let rule = format!("- {{name: {name}, match: {{names: [{name}]}}, deny: {{}}}}");
+    let rule = format!("- {{name: {name}, match: {{resources: [podtemplates], names: [{name}]}}, deny: {{}}}}");
     let policy = candidate(&name, &rule);
     let arguments = ["policy", "simulate", "--since", "1h", "--policy", policy.to_str().expect("a path")];
     let found = until("the calls are in the log", || async {
@@ -282,7 +278,8 @@ async fn a_candidate_in_shadow_mode_is_heard_by_nobody_and_read_in_the_log() {
 
     let client = directory.join("auditor.yaml");
     let console = config.pointer("/listen/console").and_then(Value::as_str).expect("an address");
-    let text_of = read(&environment.demo.auditor_client).replace(&environment.demo.console_url, &format!("https://{console}"));
+    let text_of =
+        read(&environment.demo.auditor_client).replace(&environment.demo.console_url, &format!("https://{console}"));
     let home = environment.demo.auditor_client.parent().expect("a directory");
     std::fs::write(&client, absolute(&text_of, home)).expect("the client file");
     let list = async |more: &[&str]| -> Vec<Value> {
@@ -295,7 +292,8 @@ async fn a_candidate_in_shadow_mode_is_heard_by_nobody_and_read_in_the_log() {
     assert!(record["decision"]["policy"]["revision"].as_u64().is_some_and(|revision| revision > 0));
     assert!(record["decision"].get("shadow").is_none());
 
-    let stricter = policy.replace("rules:\n", &format!("rules:\n- {{name: stricter, match: {{names: [{name}]}}, deny: {{}}}}\n"));
+    let stricter =
+        policy.replace("rules:\n", &format!("rules:\n- {{name: stricter, match: {{names: [{name}]}}, deny: {{}}}}\n"));
     std::fs::write(&shadow_file, &stricter).expect("the candidate");
     let differing = until("the changed candidate is evaluated", || async {
         assert_eq!(status().await, 404, "the candidate is never heard");

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Options};
-use crate::decision::{Effect, PolicyFacts, ShadowFacts};
+use crate::decision::{Effect, MaskProfile, PolicyFacts, ShadowFacts};
 use crate::event::{Arrival, Event, EventBody, Origin, RequestFacts, ResponseFacts, Source};
 use crate::id::{ApprovalId, AuditId, SessionId};
 use crate::subject::Subject;
@@ -51,6 +51,9 @@ pub struct DecisionFacts {
     pub policy_revision: String,
     /// Why.
     pub reasons: Vec<String>,
+    /// How the answer was masked; left out where it was the default.
+    #[serde(default, skip_serializing_if = "is_strict")]
+    pub mask: MaskProfile,
     /// The policy that decided: which revision, and by whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyFacts>,
@@ -60,6 +63,10 @@ pub struct DecisionFacts {
     /// How the cluster was marked; empty when it was not.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub environment: String,
+}
+
+fn is_strict(mask: &MaskProfile) -> bool {
+    *mask == MaskProfile::Strict
 }
 
 /// What upstream saw and said.
@@ -184,6 +191,7 @@ impl AuditRecord {
                     rule: decision.rule.clone(),
                     policy_revision: decision.policy_revision.clone(),
                     reasons: decision.reasons.clone(),
+                    mask: decision.obligations.mask,
                     policy: policy.as_deref().cloned().or(same_policy),
                     shadow: shadow.as_deref().cloned().or(same_shadow),
                     environment: if environment.is_empty() { same_environment } else { environment.clone() },

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
-use lockgate_wire::RequestInfo;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
@@ -47,7 +46,13 @@ impl Live {
         if let Some(context) = context {
             command.args(["--context", context]);
         }
-        command.args(["proxy", "--accept-paths=^.*", "--reject-methods=^(POST|PUT|PATCH|DELETE)$", "--unix-socket"]);
+        command.args([
+            "proxy",
+            "--append-server-path",
+            "--accept-paths=^.*",
+            "--reject-methods=^(POST|PUT|PATCH|DELETE)$",
+            "--unix-socket",
+        ]);
         command.arg(&socket).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
         let mut proxy = command.spawn().with_context(|| format!("cannot start {}", kubectl.display()))?;
         let deadline = tokio::time::Instant::now() + START_MAX;
@@ -64,20 +69,20 @@ impl Live {
     }
 
     /// The cluster's answer to a GET; a gateway error when there is none.
-    pub(super) async fn fetch(&self, info: &RequestInfo, accept: &str) -> Reply {
-        match tokio::time::timeout(ANSWER_MAX, self.get(info, accept)).await {
+    pub(super) async fn fetch(&self, path: &str, query: &str, accept: &str) -> Reply {
+        match tokio::time::timeout(ANSWER_MAX, self.get(path, query, accept)).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(error)) => Reply::status(502, "BadGateway", &format!("the live cluster: {error:#}")),
             Err(_) => Reply::status(504, "Timeout", "the live cluster did not answer"),
         }
     }
 
-    async fn get(&self, info: &RequestInfo, accept: &str) -> anyhow::Result<Reply> {
+    async fn get(&self, path: &str, query: &str, accept: &str) -> anyhow::Result<Reply> {
         let stream = UnixStream::connect(&self.socket).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
-        let query = if info.query.is_empty() { String::new() } else { format!("?{}", info.query) };
-        let request = Request::get(format!("{}{query}", info.path))
+        let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+        let request = Request::get(format!("{path}{query}"))
             .header(header::HOST, "localhost")
             .header(header::ACCEPT, accept)
             .body(Empty::<Bytes>::new())?;

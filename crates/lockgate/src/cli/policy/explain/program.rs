@@ -23,17 +23,8 @@ const QUIET: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Options by which kubectl or helm would talk to a real cluster all the same.
-const ELSEWHERE: [&str; 9] = [
-    "--kubeconfig",
-    "--server",
-    "--kube-apiserver",
-    "--kube-token",
-    "--kube-context",
-    "--context",
-    "--cluster",
-    "--token",
-    "--user",
-];
+const ELSEWHERE: [&str; 6] =
+    ["--kubeconfig", "--server", "--kube-apiserver", "--kube-context", "--context", "--cluster"];
 
 /// Variables by which they would.
 const ELSEWHERE_VARIABLES: [&str; 10] = [

@@ -116,19 +116,22 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     };
     let reading = read(&shared.protobuf, head.method.as_str(), target, &head.headers, &body.to_bytes());
     let old_object = match &reading {
-        Ok(reading) if shared.world.is_live() && !reading.info.verb.is_read() && reading.info.name.is_some() => {
-            shared.world.current(reading).await
-        }
-        _ => None,
+        Ok(reading) => shared.world.old_object(reading).await,
+        Err(_) => None,
     };
     let request_uri = target.splitn(4, '/').nth(3).map(|rest| format!("/{rest}")).unwrap_or_default();
-    let recorded = Recorded { method: head.method.to_string(), request_uri, reading: reading.clone(), old_object };
+    let recorded = Recorded {
+        method: head.method.to_string(),
+        request_uri,
+        reading: reading.clone(),
+        old_object: old_object.clone(),
+    };
     if !shared.record(recorded) {
         return reply(&shared, Reply::status(503, "ServiceUnavailable", "too many requests to write down"));
     }
     let accept = head.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match reading {
-        Ok(reading) => reply(&shared, shared.world.answer(&reading, accept).await),
+        Ok(reading) => reply(&shared, shared.world.answer(&reading, accept, old_object.as_ref()).await),
         Err(message) => reply(&shared, Reply::status(400, "BadRequest", &message)),
     }
 }

@@ -64,7 +64,8 @@ impl World {
         self.live.is_some()
     }
 
-    pub(super) async fn answer(&self, reading: &Reading, accept: &str) -> Reply {
+    /// `old_object` is what [`World::old_object`] has found.
+    pub(super) async fn answer(&self, reading: &Reading, accept: &str, old_object: Option<&Value>) -> Reply {
         let info = &reading.info;
         if info.stream.is_session() {
             return Reply::status(403, "Forbidden", "recorded by lockgate policy explain; nothing was run");
@@ -76,7 +77,7 @@ impl World {
             }
             Verb::Get | Verb::List | Verb::Head => self.read(reading, accept).await,
             Verb::Create | Verb::Update | Verb::Patch | Verb::Delete | Verb::DeleteCollection => {
-                self.write(reading).await
+                self.write(reading, old_object).await
             }
             Verb::Post | Verb::Put | Verb::Options => Reply::status(404, "NotFound", "there is nothing here"),
         }
@@ -89,7 +90,7 @@ impl World {
         }
         let gone = info.verb == Verb::List && info.name.as_ref().is_some_and(|name| self.is_gone(&info.path, name));
         match &self.live {
-            Some(live) if !gone => live.fetch(&reading.info, accept).await,
+            Some(live) if !gone => live.fetch(&info.path, &info.query, accept).await,
             _ if info.is_resource() => self.made_up(reading),
             _ => self.path(&info.path, accept),
         }
@@ -144,8 +145,12 @@ impl World {
             "metadata": {"resourceVersion": "1"}, "items": items})
     }
 
-    async fn write(&self, reading: &Reading) -> Reply {
+    async fn write(&self, reading: &Reading, old_object: Option<&Value>) -> Reply {
         let info = &reading.info;
+        let makes = info.verb == Verb::Create || reading.options.patch_type == Some(PatchType::Apply);
+        if self.is_live() && info.name.is_some() && !makes && old_object.is_none() {
+            return not_found(reading);
+        }
         let body = reading.object.clone().unwrap_or(Value::Null);
         match (info.verb, info.subresource.as_deref()) {
             (Verb::Create, Some("eviction")) => {
@@ -221,11 +226,26 @@ impl World {
         Reply::json(200, &object)
     }
 
-    /// The object that a request is about, before it.
-    pub(super) async fn current(&self, reading: &Reading) -> Option<Value> {
+    /// The object that a write is about, as it was: what the live cluster has, or what the command itself has written. Never
+    /// the subresource's own path: a GET of `exec` would be one.
+    pub(super) async fn old_object(&self, reading: &Reading) -> Option<Value> {
+        let info = &reading.info;
+        let live = self.live.as_ref().filter(|_| info.name.is_some() && !info.verb.is_read())?;
+        let part = info.subresource.as_ref().map(|part| format!("/{part}")).unwrap_or_default();
+        let path = info.path.strip_suffix(&part).unwrap_or(&info.path);
+        if let Some(written) = self.written(path) {
+            return written;
+        }
+        let reply = live.fetch(path, "", "application/json").await;
+        (reply.status == 200).then(|| serde_json::from_slice(&reply.body).ok()).flatten()
+    }
+
+    /// What a patch is applied to: the object, or the part of it that is read and written like one.
+    async fn current(&self, reading: &Reading) -> Option<Value> {
         let info = &reading.info;
         if let Some(live) = &self.live {
-            let reply = live.fetch(info, "application/json").await;
+            let readable = matches!(info.subresource.as_deref(), None | Some("scale" | "status"));
+            let reply = if readable { live.fetch(&info.path, "", "application/json").await } else { return None };
             return (reply.status == 200).then(|| serde_json::from_slice(&reply.body).ok()).flatten();
         }
         let resource = self.api.find(&info.api_group, &info.api_version, &info.resource)?;

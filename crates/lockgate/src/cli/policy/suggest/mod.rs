@@ -144,7 +144,8 @@ impl Trial {
         };
         let object = record.request.payload.as_ref();
         let now = scene.decide(policy, Case { action, options: &record.options, object, old_object: None });
-        let right = if happened(record) { now.effect == before.effect } else { now.effect != Effect::Allow };
+        let as_it_was = now.effect == before.effect && now.obligations.mask == before.mask;
+        let right = if happened(record) { as_it_was } else { now.effect != Effect::Allow };
         if right {
             self.same += 1;
             return;

@@ -10,6 +10,7 @@ use lockgate_core::{Subject, Terms};
 use serde_json::{Map, Value, json};
 
 use super::seen::{Kind, Seen, Sight};
+use crate::cli::policy::set;
 
 /// Names are kept where there are at most so many.
 const NAMES_FEW: usize = 5;
@@ -17,8 +18,18 @@ const NAMES_FEW: usize = 5;
 const COMMANDS_FEW: usize = 10;
 
 /// The fields of `match`, in the order in which they are written.
-const FIELDS: [&str; 9] =
-    ["subjects", "clusters", "namespaces", "apiGroups", "resources", "nonResourceURLs", "verbs", "names", "risk"];
+const FIELDS: [&str; 10] = [
+    "subjects",
+    "clusters",
+    "namespaces",
+    "apiGroups",
+    "resources",
+    "nonResourceURLs",
+    "verbs",
+    "names",
+    "labelSelector",
+    "risk",
+];
 
 type Set = BTreeSet<String>;
 
@@ -29,6 +40,8 @@ struct Draft {
     asks: bool,
     /// The rule whose terms are asked for.
     terms_of: Option<String>,
+    mask_off: bool,
+    labels: Option<BTreeMap<String, String>>,
     clusters: Set,
     namespaces: Option<Set>,
     group: String,
@@ -89,7 +102,8 @@ pub(super) fn policy(seen: &Seen, subject: &Subject) -> Value {
     drafts = merge(drafts, |draft| std::mem::take(&mut draft.risks), |draft, risks| draft.risks = risks);
     drafts = merge_namespaces(drafts);
     drafts = merge(drafts, |draft| std::mem::take(&mut draft.clusters), |draft, all| draft.clusters = all);
-    drafts.sort_by_key(|draft| !draft.asks);
+    // A masked rule without names must not come before an unmasked one with them.
+    drafts.sort_by_key(|draft| (!draft.asks, !draft.mask_off));
     let mut names = BTreeSet::new();
     let rules: Vec<Value> = drafts.iter().map(|draft| rule(draft, seen, subject, &mut names)).collect();
     json!({
@@ -105,6 +119,8 @@ fn draft(seen: &Seen, kind: &Kind, effect: &'static str, sight: &Sight) -> Draft
     Draft {
         asks: effect == "ask",
         terms_of: sight.rules.iter().find(|rule| seen.terms.contains_key(*rule)).cloned(),
+        mask_off: kind.mask_off && !(kind.named && sight.any_name),
+        labels: kind.labels.clone(),
         clusters: one(&kind.cluster),
         namespaces: kind.namespace.as_deref().map(one),
         group: kind.group.clone(),
@@ -127,7 +143,12 @@ fn keeps_names(seen: &Seen, kind: &Kind, effect: &'static str, sight: &Sight) ->
         return false;
     }
     let other = if effect == "ask" { "allow" } else { "ask" };
-    if seen.denied.contains(kind) || seen.did.contains_key(&(kind.clone(), other)) {
+    let masked_otherwise = Kind { mask_off: !kind.mask_off, ..kind.clone() };
+    if kind.mask_off
+        || seen.denied.contains(kind)
+        || seen.did.contains_key(&(kind.clone(), other))
+        || seen.did.contains_key(&(masked_otherwise, effect))
+    {
         return true;
     }
     let listed = ["list", "watch"].iter().any(|verb| {
@@ -192,6 +213,9 @@ fn rule(draft: &Draft, seen: &Seen, subject: &Subject, names: &mut BTreeSet<Stri
     if let Some(names) = &draft.names {
         put("names", json!(names));
     }
+    if let Some(labels) = &draft.labels {
+        put("labelSelector", json!(labels));
+    }
     put("risk", json!(draft.risks));
     let mut rule = Map::new();
     rule.insert("name".into(), unused(draft, names).into());
@@ -204,9 +228,13 @@ fn rule(draft: &Draft, seen: &Seen, subject: &Subject, names: &mut BTreeSet<Stri
     }
     if draft.asks {
         let terms = draft.terms_of.as_ref().and_then(|rule| seen.terms.get(rule));
-        rule.insert("ask".into(), terms.map_or_else(|| json!({}), ask));
+        let mut ask = terms.map_or_else(|| json!({}), ask);
+        if draft.mask_off {
+            set(&mut ask, &["mask"], "off");
+        }
+        rule.insert("ask".into(), ask);
     } else {
-        rule.insert("allow".into(), json!({}));
+        rule.insert("allow".into(), if draft.mask_off { json!({"mask": "off"}) } else { json!({}) });
     }
     Value::Object(rule)
 }

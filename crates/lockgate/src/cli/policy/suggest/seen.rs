@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockgate_core::{Action, AuditRecord, Effect, PatchType, Stream, Subject, Terms, Verb};
+use lockgate_core::{Action, AuditRecord, Effect, MaskProfile, PatchType, Stream, Subject, Terms, Verb};
 
 /// Kinds of request that are told apart.
 const KINDS_MAX: usize = 20_000;
@@ -24,6 +24,10 @@ pub(super) struct Kind {
     pub(super) resource: String,
     pub(super) verb: &'static str,
     pub(super) risk: String,
+    /// The answer was not masked: then what was asked for is kept exactly.
+    pub(super) mask_off: bool,
+    /// The labels that an unmasked list asked for.
+    pub(super) labels: Option<BTreeMap<String, String>>,
     /// Whether one object is named.
     pub(super) named: bool,
 }
@@ -147,15 +151,34 @@ pub(super) fn happened(record: &AuditRecord) -> bool {
 
 fn kind(record: &AuditRecord, action: &Action) -> Kind {
     let risk = serde_json::to_value(action.risk).ok();
+    let decision = record.decision.as_ref();
+    let named = action.name.is_some() || !action.is_resource();
+    let unmasked = decision.is_some_and(|decision| decision.mask == MaskProfile::Off);
+    let allowed = decision.is_some_and(|decision| decision.effect == Effect::Allow);
+    let labels =
+        record.options.label_selector.as_deref().filter(|_| unmasked && allowed && !named).and_then(equalities);
     Kind {
         cluster: record.cluster.clone(),
         namespace: action.namespace.clone().filter(|_| action.is_resource()),
         group: action.api_group.clone(),
         resource: if action.is_resource() { action.resource_path() } else { String::new() },
         verb: action.verb.as_str(),
+        mask_off: unmasked && (named || labels.is_some()),
+        labels,
         risk: risk.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned(),
-        named: action.name.is_some() || !action.is_resource(),
+        named,
     }
+}
+
+/// `a=b,c=d` as labels; `None` when the selector says anything else.
+fn equalities(selector: &str) -> Option<BTreeMap<String, String>> {
+    let one = |term: &str| {
+        let (key, value) = term.split_once('=')?;
+        let value = value.strip_prefix('=').unwrap_or(value);
+        let plain = |text: &str| !text.is_empty() && !text.contains(['!', '=', '(', ')', ' ']);
+        (plain(key) && plain(value)).then(|| (key.to_owned(), value.to_owned()))
+    };
+    selector.split(',').map(one).collect()
 }
 
 /// What the cluster's RBAC is asked for one request.

@@ -15,6 +15,8 @@ rules:
 - {name: look, match: {resources: [pods/exec]}, when: \"action.argv[0] == 'ls'\", allow: {}}
 - {name: shell, match: {resources: [pods/exec]}, ask: {approvers: {groups: [sre]}}}
 - {name: secret, match: {resources: [secrets], names: [db]}, ask: {}}
+- {name: helm, match: {resources: [configmaps], names: [name-2, name-3]}, allow: {mask: 'off'}}
+- {name: helm-list, match: {resources: [configmaps], verbs: [list], labelSelector: {owner: helm}}, allow: {mask: 'off'}}
 - {name: read, match: {risk: [read, masked]}, allow: {}}
 - {name: careful, match: {names: [name-1], resources: [deployments]}, ask: {count: 2}}
 - {name: routine, match: {risk: [write, ask], namespaces: [shop, stage]}, allow: {}}
@@ -56,6 +58,10 @@ fn request(dice: &mut Dice) -> (Action, Options) {
             argv: argv.iter().map(|word| (*word).to_owned()).collect(),
             ..Default::default()
         });
+    }
+    if collection && dice.roll(2) == 0 {
+        options.label_selector =
+            Some(dice.pick(&["owner=helm", "owner=helm,a=b", "owner!=helm", "a in (b)"]).to_owned());
     }
     options.dry_run = !exec && dice.roll(8) == 0;
     let mut action = Action {
@@ -106,7 +112,7 @@ fn record(number: usize, policy: &Policy, (action, options): (Action, Options), 
         record.upstream = Some(lockgate_core::UpstreamFacts { user: "agent:x".into(), status: Some(200) });
     }
     record.decision = serde_json::from_value(json!({"effect": decision.effect, "rule": decision.rule,
-        "policyRevision": decision.policy_revision, "reasons": decision.reasons}))
+        "policyRevision": decision.policy_revision, "reasons": decision.reasons, "mask": decision.obligations.mask}))
     .unwrap();
     record.action = Some(action);
     record.options = options;
