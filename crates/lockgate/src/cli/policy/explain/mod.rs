@@ -113,7 +113,9 @@ pub(crate) async fn run(out: &Output, command: &Explain) -> anyhow::Result<Exit>
         recorded.into_iter().map(|request| report::Explained::of(&chosen.policy, &scene, request)).collect();
     let value = report::as_json(&chosen.policy, &scene, &subject, &explained);
     out.report(&value, |style| report::in_words(style, &chosen.policy, &scene, &subject, &explained, command.all))?;
-    Ok(Exit::Done)
+    // A command that failed before it asked for anything has explained nothing.
+    let failed = matches!(&subject, Subject::Command { ended, .. } if !matches!(ended.end, End::Exited(Some(0)) | End::OnlyWaited));
+    Ok(if failed && explained.iter().all(report::Explained::is_discovery) { Exit::Failed } else { Exit::Done })
 }
 
 fn scene(command: &Explain, chosen: &Chosen) -> anyhow::Result<Scene> {

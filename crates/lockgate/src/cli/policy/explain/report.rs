@@ -67,7 +67,7 @@ impl Explained {
         reads && self.effect() == Effect::Allow.as_str()
     }
 
-    fn is_discovery(&self) -> bool {
+    pub(super) fn is_discovery(&self) -> bool {
         self.is_plain() && self.action().is_some_and(|action| !action.is_resource())
     }
 
