@@ -69,7 +69,7 @@ async fn an_agent_and_a_human_are_told_apart_by_audience() {
 }
 
 #[tokio::test]
-async fn bypass_30_every_hostile_token_is_refused() {
+async fn bypass_row_30_every_hostile_token_is_refused() {
     let key = Key::new("k1");
     let stranger = Key::new("k1");
     let issuer = Issuer::start(&[&key]).await;
@@ -169,7 +169,7 @@ async fn bypass_30_every_hostile_token_is_refused() {
 }
 
 #[tokio::test]
-async fn bypass_3_and_5_reserved_and_joined_names_are_refused() {
+async fn bypass_row_3_and_5_reserved_and_joined_names_are_refused() {
     let key = Key::new("k1");
     let issuer = Issuer::start(&[&key]).await;
     let issuers = Issuers::new(vec![issuer.config()]).unwrap();

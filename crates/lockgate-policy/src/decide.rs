@@ -76,6 +76,38 @@ impl Policy {
         }
     }
 
+    /// The denial that stands whatever the body of the write will say; nothing when the body could change the verdict.
+    /// For a caller that waits to be told before it sends a body: `facts` are those of the URL alone.
+    pub fn denies_any_body(
+        &self,
+        subject: &Subject,
+        cluster: &str,
+        action: &Action,
+        facts: &Facts<'_>,
+    ) -> Option<Decision> {
+        let named_by_body = action.verb == Verb::Create && action.name.is_none();
+        if named_by_body && action.resource == "namespaces" {
+            return None;
+        }
+        let request = Request::new(subject, cluster, action, facts).of_any_risk();
+        for rule in self.rules.iter().filter(|rule| rule.sieves.admit(&request)) {
+            let matcher = &rule.matcher;
+            let unnamed = named_by_body && matcher.names.is_some();
+            let coverage = if unnamed { Coverage::Part } else { matcher.coverage(&request, rule.direction()) };
+            let certain = rule.when.is_none() && matcher.risks.is_none() && coverage == Coverage::Whole;
+            match &rule.verdict {
+                _ if coverage == Coverage::Nothing => {}
+                Verdict::Deny { message } if certain => {
+                    return Some(self.deny(rule, &describe(subject, cluster, action), message.as_deref()));
+                }
+                // It denies, or the next rules speak.
+                Verdict::Deny { .. } => {}
+                Verdict::Allow { .. } | Verdict::Ask { .. } => return None,
+            }
+        }
+        Some(self.deny_unmatched(&describe(subject, cluster, action)))
+    }
+
     /// Whether a rule that could speak about the request has a condition on the object as it is in the cluster
     /// (`oldObject`), or on what an update changes of it (`change`). The action's risk class is not looked at: it may change once that object is known.
     pub fn needs_old_object(&self, subject: &Subject, cluster: &str, action: &Action, facts: &Facts<'_>) -> bool {

@@ -98,7 +98,7 @@ fn an_ask_carries_its_terms() {
 }
 
 #[test]
-fn bypass_11_get_on_exec_is_create() {
+fn bypass_row_11_get_on_exec_is_create() {
     let policy = policy("- name: reads\n  match: {verbs: [get, list, watch]}\n  allow: {}\n");
     for subresource in ["pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy", "nodes/proxy"] {
         let decision = decide(&policy, &action(Verb::Get, subresource, Some("shop"), Some("web")));
@@ -108,7 +108,7 @@ fn bypass_11_get_on_exec_is_create() {
 }
 
 #[test]
-fn bypass_9_a_rule_for_pods_does_not_cover_ephemeral_containers() {
+fn bypass_row_9_a_rule_for_pods_does_not_cover_ephemeral_containers() {
     let policy = policy("- name: pods\n  match: {resources: [pods]}\n  allow: {}\n");
     assert_eq!(decide(&policy, &action(Verb::Patch, "pods", Some("shop"), Some("web"))).effect, Effect::Allow);
     let sneaky = action(Verb::Patch, "pods/ephemeralcontainers", Some("shop"), Some("web"));
@@ -116,7 +116,7 @@ fn bypass_9_a_rule_for_pods_does_not_cover_ephemeral_containers() {
 }
 
 #[test]
-fn bypass_14_a_deny_by_name_closes_every_way_to_see_or_lose_it() {
+fn bypass_row_14_a_deny_by_name_closes_every_way_to_see_or_lose_it() {
     let policy = policy(
         "- name: no-super-secret\n  match: {resources: [secrets], names: [super-secret], verbs: [get, delete]}\n  deny: {}\n\
          - name: rest\n  allow: {}\n",
@@ -137,7 +137,7 @@ fn bypass_14_a_deny_by_name_closes_every_way_to_see_or_lose_it() {
 }
 
 #[test]
-fn bypass_14_a_denied_namespace_closes_the_list_of_all_namespaces() {
+fn bypass_row_14_a_denied_namespace_closes_the_list_of_all_namespaces() {
     let policy =
         policy("- name: control-plane\n  match: {namespaces: [kube-system]}\n  deny: {}\n- name: rest\n  allow: {}\n");
     let allowed = |verb, resource, namespace, name| {

@@ -127,6 +127,89 @@ async fn c03_who_may_not_call_is_refused_without_a_100() {
 }
 
 #[tokio::test]
+async fn c03_who_is_denied_on_the_url_alone_is_told_so_without_a_100() {
+    let rules = |rules: &str| POLICY.replace("rules:\n", &format!("rules:\n{rules}\n"));
+    let put = withheld_put("agent", 900_000);
+    let denies = [
+        "- {name: no, match: {resources: [configmaps]}, deny: {message: No.}}",
+        "- {name: no, match: {verbs: [update], resources: ['*']}, deny: {message: No.}}",
+        // Whatever the body says, one of these denies.
+        "- {name: no, match: {risk: [write], resources: ['*']}, deny: {message: No.}}\n\
+         - {name: nor, match: {resources: ['*']}, deny: {message: No.}}",
+        "- {name: no, match: {resources: ['*']}, when: 'has(object.data)', deny: {message: No.}}\n\
+         - {name: nor, match: {names: [c]}, deny: {message: No.}}",
+    ];
+    for denying in denies {
+        let world =
+            World::new(&rules(denying), ApiServer::new(Protocol::Http2, |_| Reply::json(OBJECT)), Limits::default())
+                .await;
+        let mut client = connect(&world, Protocol::Http1);
+        client.write_all(put.as_bytes()).await.unwrap();
+        let (answer, _) = read_head(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{denying}: {answer}");
+        assert_eq!(world.api.bytes_received(), 0);
+        let record = &world.records().await[0];
+        assert_eq!(record.outcome, Some(Outcome::Refused));
+        assert!(record.decision.as_ref().is_some_and(|decision| decision.rule.is_some()), "{denying}");
+    }
+    // Where the body could change the verdict it is read.
+    let depends = [
+        "- {name: no, match: {risk: [write], resources: ['*']}, deny: {message: No.}}",
+        "- {name: no, match: {resources: ['*']}, when: 'has(object.spec)', deny: {message: No.}}",
+        "- {name: perhaps, match: {resources: ['*']}, when: 'has(object.data)', allow: {}}\n\
+         - {name: no, match: {resources: ['*']}, deny: {message: No.}}",
+    ];
+    for depending in depends {
+        let world =
+            World::new(&rules(depending), ApiServer::new(Protocol::Http2, |_| Reply::json(OBJECT)), Limits::default())
+                .await;
+        let mut client = connect(&world, Protocol::Http1);
+        client.write_all(put.as_bytes()).await.unwrap();
+        let (interim, _) = read_head(&mut client).await;
+        assert!(interim.starts_with("HTTP/1.1 100 "), "{depending}: {interim}");
+    }
+}
+
+#[tokio::test]
+async fn c03_a_client_that_waits_for_100_continue_is_held_with_its_whole_body() {
+    let asking = POLICY.replace("verbs: [delete]", "verbs: [update]");
+    let api = ApiServer::new(Protocol::Http2, |_| Reply::json(OBJECT));
+    let world = World::new(&asking, api, Limits::default()).await;
+    let (mut client, body) = (connect(&world, Protocol::Http1), large_object());
+    client.write_all(withheld_put("agent", body.len()).as_bytes()).await.unwrap();
+    let (interim, _) = read_head(&mut client).await;
+    assert!(interim.starts_with("HTTP/1.1 100 "), "{interim}");
+    client.write_all(body.as_bytes()).await.unwrap();
+    let ticket = world.pending().await;
+    assert!(world.api.seen().iter().all(|seen| seen.method == "GET"), "nothing is written before a human agrees");
+    world.decide(ticket.id, true, None).await;
+    let (answer, _) = read_head(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let written: Vec<_> = world.api.seen().into_iter().filter(|seen| seen.method == "PUT").collect();
+    assert_eq!(written.len(), 1);
+    assert!(written[0].body == body, "{} bytes of {} went through", written[0].body.len(), body.len());
+}
+
+/// Older clients lose the prefix of an index's server-relative URLs.
+#[tokio::test]
+async fn c02_a_prefixless_openapi_path_is_a_recorded_404_that_names_what_is_missing() {
+    let world = answering(Limits::default()).await;
+    for path in ["/openapi/v3", "/openapi/v3/apis/apps/v1?hash=A1B2", "/openapi/v2", "/api/v1/pods"] {
+        let mut asked = request("GET", "", "");
+        *asked.uri_mut() = path.parse().unwrap();
+        let answer = world.send(asked).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+        let status = answer.json();
+        assert_eq!((&status["kind"], &status["reason"]), (&"Status".into(), &"NotFound".into()));
+        assert!(status["message"].as_str().unwrap().contains("/clusters/<name>"), "{status}");
+    }
+    assert_eq!(world.api.bytes_received(), 0, "no cluster is the default");
+    let records = world.records().await;
+    assert_eq!(records.len(), 4);
+    assert!(records.iter().all(|record| record.outcome == Some(Outcome::Refused) && record.subject.is_some()));
+}
+
+#[tokio::test]
 async fn c03_a_client_that_never_sends_its_body_is_cut_at_the_limit() {
     let body_read_max = Duration::from_millis(300);
     let world = answering(Limits { body_read_max, ..Limits::default() }).await;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use lockgate_core::{Effect, Outcome};
 use lockgate_proxy::gateway::Limits;
@@ -96,23 +96,6 @@ async fn an_allowed_read_passes_and_is_recorded() {
     assert_eq!(seen.headers["audit-id"], record.id.uuid().to_string());
     assert_eq!(seen.headers["authorization"], format!("Bearer {UPSTREAM_TOKEN}"));
     assert_eq!(seen.headers["accept-encoding"], "identity");
-}
-
-#[tokio::test]
-async fn bypass_4_no_valid_token_no_upstream_call() {
-    let world = world(|_| Reply::json(POD)).await;
-    for token in [None, Some("Bearer wrong"), Some("Basic agent"), Some("agent")] {
-        let mut asked = request("GET", "/api/v1/pods", "");
-        asked.headers_mut().remove("authorization");
-        if let Some(token) = token {
-            asked.headers_mut().insert("authorization", token.parse().unwrap());
-        }
-        let answer = world.send(asked).await;
-        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-        assert_eq!(answer.json()["kind"], "Status");
-    }
-    assert_eq!(world.api.bytes_received(), 0);
-    assert!(world.records().await.iter().all(|record| record.outcome == Some(Outcome::Refused)));
 }
 
 #[tokio::test]
@@ -232,19 +215,6 @@ async fn invariant_6_what_cannot_be_masked_is_withheld() {
         assert_eq!(answer.status(), StatusCode::BAD_GATEWAY, "{content_type}");
         assert!(!answer.text().contains("canary"), "{content_type}");
     }
-}
-
-#[tokio::test]
-async fn bypass_16_a_redirect_is_neither_followed_nor_passed_on() {
-    let world = world(|_| {
-        let head = Response::builder().status(307).header("location", "https://evil.example/");
-        Reply::Whole(head.body(Bytes::new()).unwrap())
-    })
-    .await;
-    let answer = world.get("/api/v1/namespaces/shop/pods/p").await;
-    assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
-    assert!(answer.head.headers.get("location").is_none());
-    assert_eq!(world.api.seen().len(), 1);
 }
 
 #[tokio::test]
@@ -544,22 +514,4 @@ async fn an_unreachable_cluster_is_502() {
     let answer = world.get("/api/v1/pods").await;
     assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
     assert_eq!(world.records().await[0].outcome, Some(Outcome::Failed));
-}
-
-#[tokio::test]
-async fn bypass_15_a_refused_upgrade_leaves_no_tunnel() {
-    let world = world(|_| Reply::status(403, "application/json", r#"{"kind":"Status","code":403}"#)).await;
-    let mut asked = request("GET", "/api/v1/namespaces/shop/pods/p/exec?command=sh&stdout=1", "");
-    upgrade_headers(asked.headers_mut(), "v5.channel.k8s.io");
-    let answer = world.send(asked).await;
-    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-    assert!(world.gateway.store.sessions(&lockgate_store::SessionFilter::default()).await.unwrap().is_empty());
-}
-
-fn upgrade_headers(headers: &mut HeaderMap, protocols: &str) {
-    headers.insert("connection", "Upgrade".parse().unwrap());
-    headers.insert("upgrade", "websocket".parse().unwrap());
-    headers.insert("sec-websocket-version", "13".parse().unwrap());
-    headers.insert("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==".parse().unwrap());
-    headers.insert("sec-websocket-protocol", protocols.parse().unwrap());
 }

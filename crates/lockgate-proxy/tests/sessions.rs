@@ -121,7 +121,7 @@ async fn world(api: ApiServer) -> World {
 }
 
 #[tokio::test]
-async fn bypass_17_and_19_recorded_equals_delivered_on_every_channel() {
+async fn bypass_row_17_and_19_recorded_equals_delivered_on_every_channel() {
     let world = world(process(|mut socket| async move {
         // Echoes stdin to stdout and stderr in odd pieces until the client closes stdin.
         while let Some(Ok(Message::Binary(bytes))) = socket.next().await {
@@ -238,27 +238,29 @@ async fn an_idle_session_is_ended() {
     assert_eq!(ended(&world).await.end_reason.as_deref(), Some("idle limit reached"));
 }
 
+/// What kubectl up to 1.13 sends for `exec -c app`.
 #[tokio::test]
-async fn bypass_21_a_watch_over_websocket_is_refused() {
-    let world = world(process(|_| async {})).await;
-    let mut asked = request("GET", "/api/v1/secrets?watch=1", "");
-    asked.headers_mut().insert("connection", "Upgrade".parse().unwrap());
-    asked.headers_mut().insert("upgrade", "websocket".parse().unwrap());
-    assert_eq!(world.send(asked).await.status(), 400);
-    assert_eq!(world.api.bytes_received(), 0);
-}
-
-#[tokio::test]
-async fn bypass_22_a_bearer_subprotocol_never_goes_upstream() {
+async fn c01_a_container_named_twice_alike_is_one_container() {
     let world = world(process(|mut socket| async move {
         socket.close(None).await.ok();
     }))
     .await;
-    let offered = "base64url.bearer.authorization.k8s.io.c2VjcmV0, v5.channel.k8s.io";
-    let mut client = exec(&world, EXEC, offered).await;
+    let mut client = exec(&world, &format!("{EXEC}&container=app&container=app"), "v5.channel.k8s.io").await;
     read_all(&mut client).await;
-    let seen = &world.api.seen()[0];
-    assert_eq!(seen.headers["sec-websocket-protocol"], "v5.channel.k8s.io");
+    assert_eq!(world.api.seen()[0].target.matches("container=app").count(), 1);
+    assert_eq!(ended(&world).await.container.as_deref(), Some("app"));
+    let record = &world.records().await[0];
+    assert_eq!(record.options.exec.as_ref().unwrap().container.as_deref(), Some("app"));
+    // Over either protocol, two containers are none.
+    for protocol in ["websocket", "SPDY/3.1"] {
+        let mut asked = request("POST", &format!("{EXEC}&container=app&container=side"), "");
+        asked.headers_mut().insert("connection", "Upgrade".parse().unwrap());
+        asked.headers_mut().insert("upgrade", protocol.parse().unwrap());
+        let answer = world.send(asked).await;
+        assert_eq!(answer.status(), 400);
+        assert!(answer.json()["message"].as_str().unwrap().contains("\"container\""), "{}", answer.text());
+    }
+    assert_eq!(world.api.seen().len(), 1);
 }
 
 #[tokio::test]

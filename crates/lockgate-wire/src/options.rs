@@ -220,7 +220,7 @@ mod tests {
     const NAMESPACE: &str = "/api/v1/namespaces/shop";
 
     #[test]
-    fn bypass_28_the_body_of_a_delete_wins_as_a_whole() {
+    fn bypass_row_28_the_body_of_a_delete_wins_as_a_whole() {
         let by_query = read("DELETE", &format!("{NAMESPACE}?dryRun=All&propagationPolicy=Orphan"), None, None).unwrap();
         assert!(by_query.dry_run);
         assert_eq!(by_query.propagation_policy.as_deref(), Some("Orphan"));

@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn bypass_11_exec_is_exec_whatever_the_method() {
+    fn bypass_row_11_exec_is_exec_whatever_the_method() {
         for (path, stream) in
             [("exec?command=id", Stream::Exec), ("attach", Stream::Attach), ("portforward", Stream::Portforward)]
         {
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn bypass_12_every_proxy_is_a_proxy_with_its_tail() {
+    fn bypass_row_12_every_proxy_is_a_proxy_with_its_tail() {
         for (path, tail) in [
             ("/api/v1/nodes/n/proxy", ""),
             ("/api/v1/nodes/n/proxy/", "/"),

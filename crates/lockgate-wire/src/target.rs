@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn bypass_18_a_path_that_is_not_canonical_is_refused() {
+    fn bypass_row_18_a_path_that_is_not_canonical_is_refused() {
         for tail in [
             "api/v1/namespaces/a/pods/p/exec/",
             "api/v1/namespaces/a/pods/p/%65xec",
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn bypass_18_escaped_punctuation_means_the_character() {
+    fn bypass_row_18_escaped_punctuation_means_the_character() {
         for (escaped, name) in
             [("system%3Anode", "system:node"), ("system%3anode", "system:node"), ("a%7Eb%40c%2Bd", "a~b@c+d")]
         {
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn bypass_29_other_forms_of_target_are_refused() {
+    fn bypass_row_29_other_forms_of_target_are_refused() {
         for target in ["http://host/clusters/prod/api", "host:443", "*", "", "//clusters/prod/api", "/clusters//api"] {
             assert!(
                 matches!(Target::parse(target), Err(WireError::Target(_))),

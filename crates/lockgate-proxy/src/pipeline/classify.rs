@@ -1,7 +1,10 @@
 //! What would it do? One canonical reading of the request, used by every later stage (invariants 5 and 11).
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::{Bytes, BytesMut};
+use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use lockgate_core::limit::REQUEST_BODY_BYTES_MAX;
@@ -9,40 +12,43 @@ use lockgate_core::{Action, Options, RequestFacts, Risk, Stream, Verb};
 use lockgate_policy::risk;
 use lockgate_store::RequestBody;
 use lockgate_wire::channel::{Offer, Upgrade};
-use lockgate_wire::{RequestInfo, body, options};
+use lockgate_wire::{RequestInfo, Target, body, options};
 
 use super::preview::Observed;
-use super::{Arrived, Handshake, Identified, Refusal, Stop, Transport, Understood, UnreadBody};
+use super::{Arrived, Handshake, Identified, Refusal, Stop, Transport, Understood, UnreadBody, unread};
 use crate::gateway::Gateway;
 use crate::session;
+use crate::upstream::Upstream;
 
 pub(super) async fn classify(gateway: &Gateway, identified: Identified) -> Result<Understood, Stop> {
     let Identified { mut log, arrived, target, caller } = identified;
-    let Arrived { conn, method, headers, body: unread, upgrade, gone, .. } = arrived;
+    let Arrived { conn, method, headers, body: unread_body, upgrade, gone, .. } = arrived;
     let peer = conn.peer.ip();
+    let known = by_its_head(gateway, &target, &method, &headers);
+    let (upstream, info, wanted) = match known {
+        Ok(known) => known,
+        Err(refusal) => return Err(Stop::refuse(log, refusal)),
+    };
+    if let Some(refusal) = unread::refusal(gateway, &mut log, &caller, &upstream, (&info, &target, &headers)) {
+        return Err(Stop::refuse(log, refusal));
+    }
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let read = async {
-        let upstream = gateway
-            .clusters
-            .get(target.cluster())
-            .ok_or_else(|| Refusal::UnknownCluster { name: target.cluster().to_owned() })?;
-        refuse_ambiguous_headers(&headers)?;
-        let info = RequestInfo::of(method.as_str(), &target).map_err(Refusal::NotUnderstood)?;
-        let wanted = wanted_transport(&headers, &info)?;
-        let bytes = read_body(gateway, &headers, unread).await?;
-        let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let bytes = read_body(gateway, &headers, unread_body).await?;
         let object = match info.stream {
             Stream::Proxy => None,
             _ => body::decode(content_type, &bytes, &gateway.protobuf).map_err(Refusal::NotUnderstood)?,
         };
-        Ok::<_, Refusal>((upstream.clone(), info, wanted, bytes, object))
+        Ok::<_, Refusal>((bytes, object))
     };
-    let (upstream, info, wanted, bytes, object) = match read.await {
+    let (bytes, object) = match read.await {
         Ok(read) => read,
         Err(refusal) => return Err(Stop::refuse(log, refusal)),
     };
     log.arrival().request = facts(&headers, &bytes, &info, object.as_ref());
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let options = match options::effective(&info, &target, content_type, object.as_ref()) {
+    let options = options::effective(&info, &target, content_type, object.as_ref())
+        .and_then(|options| body::check_write(&info, &options, object.as_ref()).map(|()| options));
+    let options = match options {
         Ok(options) => options,
         Err(error) => return Err(Stop::refuse(log, Refusal::NotUnderstood(error))),
     };
@@ -79,6 +85,23 @@ pub(super) async fn classify(gateway: &Gateway, identified: Identified) -> Resul
     })
 }
 
+/// What is known before a byte of the body is read: the cluster, what is asked for, and how the answer is to flow.
+fn by_its_head(
+    gateway: &Gateway,
+    target: &Target,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<(Arc<Upstream>, RequestInfo, Option<Wanted>), Refusal> {
+    let upstream = gateway
+        .clusters
+        .get(target.cluster())
+        .ok_or_else(|| Refusal::UnknownCluster { name: target.cluster().to_owned() })?;
+    refuse_ambiguous_headers(headers)?;
+    let info = RequestInfo::of(method.as_str(), target).map_err(Refusal::NotUnderstood)?;
+    let wanted = wanted_transport(headers, &info)?;
+    Ok((Arc::clone(upstream), info, wanted))
+}
+
 /// Headers on which two parsers could disagree, and headers that ask for another identity or method.
 fn refuse_ambiguous_headers(headers: &HeaderMap) -> Result<(), Refusal> {
     if headers.contains_key(header::CONTENT_LENGTH) && headers.contains_key(header::TRANSFER_ENCODING) {
@@ -86,6 +109,11 @@ fn refuse_ambiguous_headers(headers: &HeaderMap) -> Result<(), Refusal> {
     }
     if headers.get_all(header::HOST).iter().count() > 1 {
         return Err(Refusal::Ambiguous("more than one Host header"));
+    }
+    // It says what the body is: one reader takes the first, another the last, a third what it can make of the bytes.
+    let mut content_types = headers.get_all(header::CONTENT_TYPE).iter();
+    if content_types.next().is_some_and(|value| value.to_str().is_err()) || content_types.next().is_some() {
+        return Err(Refusal::Ambiguous("a Content-Type that is not one line of ASCII"));
     }
     for name in headers.keys() {
         let name = name.as_str();

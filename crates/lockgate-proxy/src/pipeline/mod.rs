@@ -15,6 +15,7 @@ mod record;
 mod shadow;
 mod stop;
 mod summary;
+mod unread;
 
 use std::future::Future;
 use std::io;

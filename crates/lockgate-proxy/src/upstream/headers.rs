@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn bypass_1_connection_cannot_strip_the_injected_identity() {
+    fn bypass_row_1_connection_cannot_strip_the_injected_identity() {
         let client = headers(&[("connection", "Impersonate-User, keep-alive"), ("connection", "impersonate-group")]);
         let mut upstream = clean_request(&client);
         set_identity(&mut upstream, AuditId::new(uuid::Uuid::nil()), "agent:x", &identity()).unwrap();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn bypass_2_client_impersonation_never_crosses() {
+    fn bypass_row_2_client_impersonation_never_crosses() {
         let client = headers(&[
             ("Impersonate-User", "system:admin"),
             ("Impersonate-Uid", "1"),
@@ -192,13 +192,13 @@ mod tests {
     }
 
     #[test]
-    fn bypass_3_an_empty_identity_is_refused() {
+    fn bypass_row_3_an_empty_identity_is_refused() {
         let nobody = Identity { groups: Vec::new(), extras: Vec::new() };
         assert!(set_identity(&mut HeaderMap::new(), AuditId::new(uuid::Uuid::nil()), "", &nobody).is_err());
     }
 
     #[test]
-    fn bypass_22_a_bearer_in_the_websocket_protocol_never_crosses() {
+    fn bypass_row_22_a_bearer_in_the_websocket_protocol_never_crosses() {
         let client = headers(&[("sec-websocket-protocol", "base64url.bearer.authorization.k8s.io.c2VjcmV0")]);
         assert!(clean_request(&client).is_empty());
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lockgate_core::Outcome;
 use lockgate_proxy::listener::ListenerLimits;
 use lockgate_proxy::upstream::dial::Protocol;
+use testkit::gateway::World;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{answers, connect, connect_within, exchange, is_refused_without_identity, is_status, world};
@@ -16,21 +17,22 @@ const BODY: &str = r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"
 
 /// Written by hand, it gets one `Status` with this code; then the connection ends. Nothing goes upstream, and what was
 /// refused is on the record.
-async fn is_refused(request: &str, code: u16) {
+async fn is_refused(world: &World, request: &str, code: u16) {
     // What comes behind it must not be read as a request either.
     let smuggled = format!("GET {PATH} HTTP/1.1\r\n{LAWFUL}\r\n");
-    let world = world().await;
-    let text = exchange(connect(&world, Protocol::Http1), format!("{request}{smuggled}").as_bytes()).await;
+    let before = world.records().await.len();
+    let text = exchange(connect(world, Protocol::Http1), format!("{request}{smuggled}").as_bytes()).await;
     let answers = answers(&text);
     assert_eq!(answers.len(), 1, "{request:?}: {text}");
     let message = is_status(&answers[0], code);
     assert!(message.contains("Next step: "), "{request:?}: {message:?}");
-    is_refused_without_identity(&world.records().await, code);
+    is_refused_without_identity(&world.records().await[before..], code);
     assert_eq!(world.api.bytes_received(), 0, "{request:?}");
 }
 
 #[tokio::test]
 async fn bypass_row_29_two_lengths_are_refused() {
+    let world = world().await;
     let put = format!("PUT {PATH} HTTP/1.1\r\n{LAWFUL}");
     for lengths in [
         "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -44,12 +46,13 @@ async fn bypass_row_29_two_lengths_are_refused() {
         "transfer-encoding : chunked\r\n\r\n",
         "upgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 2\r\n\r\n{}",
     ] {
-        is_refused(&format!("{put}{lengths}"), 400).await;
+        is_refused(&world, &format!("{put}{lengths}"), 400).await;
     }
 }
 
 #[tokio::test]
 async fn bypass_row_29_heads_with_two_readings_are_refused() {
+    let world = world().await;
     for head in [
         format!("GET {PATH} HTTP/1.1\n{LAWFUL}\n"),
         format!("GET {PATH} HTTP/1.1\r\nhost: gateway\nauthorization: Bearer agent\r\n\r\n"),
@@ -65,12 +68,13 @@ async fn bypass_row_29_heads_with_two_readings_are_refused() {
         format!("GET {PATH} HTTP/3.0\r\n{LAWFUL}\r\n"),
         format!("\r\nGET {PATH} HTTP/1.1\r\n{LAWFUL}\r\n"),
     ] {
-        is_refused(&head, 400).await;
+        is_refused(&world, &head, 400).await;
     }
 }
 
 #[tokio::test]
 async fn bypass_row_29_other_forms_of_target_are_refused() {
+    let world = world().await;
     let request = |method: &str, target: &str| format!("{method} {target} HTTP/1.1\r\n{LAWFUL}\r\n");
     for target in [
         &format!("http://gateway{PATH}"),
@@ -83,18 +87,19 @@ async fn bypass_row_29_other_forms_of_target_are_refused() {
         "/clusters/shop/api\0",
         "/clusters/shop/api\\v1",
     ] {
-        is_refused(&request("GET", target), 400).await;
+        is_refused(&world, &request("GET", target), 400).await;
     }
-    is_refused(&request("OPTIONS", "*"), 400).await;
-    is_refused(&request("CONNECT", "gateway:443"), 405).await;
+    is_refused(&world, &request("OPTIONS", "*"), 400).await;
+    is_refused(&world, &request("CONNECT", "gateway:443"), 405).await;
 }
 
 #[tokio::test]
 async fn bypass_row_29_what_is_too_large_is_told_so() {
+    let world = world().await;
     let long = "a".repeat(65_535);
-    is_refused(&format!("GET /clusters/shop/api?x={long} HTTP/1.1\r\n{LAWFUL}\r\n"), 414).await;
-    is_refused(&format!("GET {PATH} HTTP/1.1\r\n{LAWFUL}{}\r\n", "x: y\r\n".repeat(200)), 431).await;
-    is_refused(&format!("GET {PATH} HTTP/1.1\r\n{LAWFUL}x: {}\r\n\r\n", "y".repeat(600_000)), 431).await;
+    is_refused(&world, &format!("GET /clusters/shop/api?x={long} HTTP/1.1\r\n{LAWFUL}\r\n"), 414).await;
+    is_refused(&world, &format!("GET {PATH} HTTP/1.1\r\n{LAWFUL}{}\r\n", "x: y\r\n".repeat(200)), 431).await;
+    is_refused(&world, &format!("GET {PATH} HTTP/1.1\r\n{LAWFUL}x: {}\r\n\r\n", "y".repeat(600_000)), 431).await;
 }
 
 /// The refusal stands where the request stood: behind the answers to those before it.
@@ -140,14 +145,15 @@ async fn bypass_row_29_a_head_in_small_pieces_is_read_as_one() {
 /// The head has passed and says who calls; the record has it.
 #[tokio::test]
 async fn bypass_row_29_malformed_chunks_are_refused() {
+    let world = world().await;
     for chunks in
         ["2;x=y\r\n{}\r\n0\r\n\r\n", "2\n{}\r\n0\r\n\r\n", "2\r\n{}\r\n0\r\nx: y\r\n\r\n", "2\r\n{}x0\r\n\r\n"]
     {
-        let world = world().await;
+        let before = world.records().await.len();
         let request = format!("PUT {PATH} HTTP/1.1\r\n{LAWFUL}transfer-encoding: chunked\r\n\r\n{chunks}");
         let text = exchange(connect(&world, Protocol::Http1), request.as_bytes()).await;
         is_status(&answers(&text)[0], 400);
-        let records = world.records().await;
+        let records = world.records().await.split_off(before);
         assert_eq!((records.len(), records[0].outcome), (1, Some(Outcome::Refused)), "{chunks:?}");
         assert_eq!(records[0].subject.as_ref().map(|subject| subject.id.as_str()), Some("deployer"));
         assert_eq!(world.api.bytes_received(), 0, "{chunks:?}");

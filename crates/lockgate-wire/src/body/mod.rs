@@ -5,10 +5,12 @@
 
 mod pin;
 mod strict;
+mod write;
 
 use serde_json::Value;
 
 pub use pin::pin_delete;
+pub use write::check_write;
 
 use crate::WireError;
 use crate::protobuf::Protobuf;

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn bypass_22_a_bearer_is_stripped() {
+    fn bypass_row_22_a_bearer_is_stripped() {
         let offered = "base64url.bearer.authorization.k8s.io.c2VjcmV0, v5.channel.k8s.io";
         let offer = Protocol::negotiate(Stream::Exec, offered).unwrap();
         assert_eq!(offer.header(), "v5.channel.k8s.io");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn bypass_21_reads_over_websocket_are_refused() {
+    fn bypass_row_21_reads_over_websocket_are_refused() {
         for stream in [Stream::Watch, Stream::Logs, Stream::None] {
             for offered in ["", "binary.k8s.io", "base64.binary.k8s.io", "v5.channel.k8s.io"] {
                 assert_eq!(Protocol::negotiate(stream, offered), Err(NegotiateError::ReadOverWebSocket));

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn bypass_20_case_and_duplicate_connection_headers() {
+    fn bypass_row_20_case_and_duplicate_connection_headers() {
         assert_eq!(of(Some("websocket"), &["Upgrade"]), Ok(Some(Upgrade::WebSocket)));
         assert_eq!(of(Some("WebSocket"), &["keep-alive", "UPGRADE"]), Ok(Some(Upgrade::WebSocket)));
         assert_eq!(of(Some(" spdy/3.1 "), &["keep-alive , uPgRaDe,close"]), Ok(Some(Upgrade::Spdy)));

@@ -86,7 +86,7 @@ fn what_lawful_clients_send_passes() {
 }
 
 #[test]
-fn bypass_29_heads_with_two_readings_are_refused() {
+fn bypass_row_29_heads_with_two_readings_are_refused() {
     let with = |header: &str| format!("POST /a HTTP/1.1\r\nhost: g\r\n{header}\r\n\r\n");
     for text in [
         // Where does the request end?
@@ -152,7 +152,7 @@ fn bypass_29_heads_with_two_readings_are_refused() {
 }
 
 #[test]
-fn bypass_29_targets_with_two_readings_are_refused() {
+fn bypass_row_29_targets_with_two_readings_are_refused() {
     for target in [
         "http://gateway/clusters/p/api",
         "https://g:443/",
@@ -194,7 +194,7 @@ fn sizes_above_their_limits_are_refused_before_the_head_is_whole() {
 }
 
 #[test]
-fn bypass_29_chunks_with_two_readings_are_refused() {
+fn bypass_row_29_chunks_with_two_readings_are_refused() {
     for chunks in [
         "3;a=b\r\nabc\r\n0\r\n\r\n",
         "3 \r\nabc\r\n0\r\n\r\n",
