@@ -78,6 +78,11 @@ pub(crate) fn table() -> Vec<Route> {
         GET  "/api/v1/approvals/{id}"               Api  Approvals api::approvals::show;
         POST "/api/v1/approvals/{id}/approve"       Api  Decide    api::approvals::approve;
         POST "/api/v1/approvals/{id}/deny"          Api  Decide    api::approvals::deny;
+        POST "/api/v1/approvals/{id}/reopen"        Api  Decide    api::approvals::reopen;
+        GET  "/api/v1/agents"                       Api  Evidence  api::agents::list;
+        GET  "/api/v1/agents/{key}"                 Api  Evidence  api::agents::show;
+        POST "/api/v1/agents/{key}/freeze"          Api  Decide    api::agents::freeze;
+        POST "/api/v1/agents/{key}/clear"           Api  Decide    api::agents::clear;
         GET  "/api/v1/audit"                        Api  Evidence  api::audit::list;
         GET  "/api/v1/audit/tail"                   Api  Evidence  api::audit::tail;
         GET  "/api/v1/audit/{id}"                   Api  Evidence  api::audit::show;
@@ -97,6 +102,13 @@ pub(crate) fn table() -> Vec<Route> {
         GET  "/approvals/{id}/state"                Page Evidence  web::approvals::state;
         POST "/approvals/{id}/approve"              Page Decide    web::approvals::approve;
         POST "/approvals/{id}/deny"                 Page Decide    web::approvals::deny;
+        POST "/approvals/{id}/reopen"               Page Decide    web::approvals::reopen;
+        GET  "/agents"                              Page Evidence  web::agents::list;
+        GET  "/agents/list"                         Page Evidence  web::agents::live;
+        GET  "/agents/{key}"                        Page Evidence  web::agents::page;
+        GET  "/agents/{key}/state"                  Page Evidence  web::agents::state;
+        POST "/agents/{key}/freeze"                 Page Decide    web::agents::freeze;
+        POST "/agents/{key}/clear"                  Page Decide    web::agents::clear;
         GET  "/requests"                            Page Evidence  web::requests::list;
         GET  "/requests/list"                       Page Evidence  web::requests::live;
         GET  "/requests/{id}"                       Page Evidence  web::requests::page;

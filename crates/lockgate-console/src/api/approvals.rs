@@ -9,6 +9,7 @@ use lockgate_core::{Approval, ApprovalId, ApprovalState, Subject};
 use lockgate_store::{ApprovalFilter, Topic, Word};
 use serde::Deserialize;
 
+use super::agents::signed_in;
 use super::stream;
 use crate::context::App;
 use crate::identity::Caller;
@@ -61,7 +62,7 @@ pub(crate) async fn watch(call: Call) -> Result<Response, Problem> {
             let newest = app.store().approvals(&filter).await?;
             let mut now = HashMap::with_capacity(newest.len());
             for approval in newest.iter().rev() {
-                let state = (approval.state, approval.decided_by.len());
+                let state = (approval.state, approval.decided_by.len(), approval.reopened_by.is_some());
                 now.insert(approval.id, state);
                 let known = match &seen {
                     Some(seen) => seen.get(&approval.id) == Some(&state),
@@ -80,7 +81,7 @@ pub(crate) async fn watch(call: Call) -> Result<Response, Problem> {
 }
 
 /// What makes a ticket worth showing again.
-type Seen = (ApprovalState, usize);
+type Seen = (ApprovalState, usize, bool);
 
 /// `POST /api/v1/approvals/{id}/approve` with `{"note": …}`
 pub(crate) async fn approve(call: Call) -> Result<Response, Problem> {
@@ -92,21 +93,44 @@ pub(crate) async fn deny(call: Call) -> Result<Response, Problem> {
     decided(call, false).await
 }
 
+/// `POST /api/v1/approvals/{id}/reopen` with `{"note": …}`
+pub(crate) async fn reopen(call: Call) -> Result<Response, Problem> {
+    let note = note(&call)?;
+    Ok(Json(ask_again(&call.app, call.known()?, call.id("id")?, note).await?).into_response())
+}
+
 async fn decided(call: Call, approve: bool) -> Result<Response, Problem> {
+    let note = note(&call)?;
+    let approval = decide(&call.app, call.known()?, call.id("id")?, approve, note).await?;
+    Ok(Json(approval).into_response())
+}
+
+/// The note of a JSON body; no body, no note.
+fn note(call: &Call) -> Result<Option<String>, Problem> {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase", deny_unknown_fields)]
     struct Body {
         #[serde(default)]
         note: Option<String>,
     }
-    let body: Body = if call.body.is_empty() {
-        Body::default()
-    } else {
-        serde_json::from_slice(&call.body)
-            .map_err(|error| Problem::invalid(format!("The body is not {{\"note\": …}}: {error}")))?
-    };
-    let approval = decide(&call.app, call.known()?, call.id("id")?, approve, body.note).await?;
-    Ok(Json(approval).into_response())
+    if call.body.is_empty() {
+        return Ok(None);
+    }
+    let body: Body = serde_json::from_slice(&call.body)
+        .map_err(|error| Problem::invalid(format!("The body is not {{\"note\": …}}: {error}")))?;
+    Ok(body.note)
+}
+
+/// Lets a denied request be asked again. Shared with the web page; the store checks everything once more.
+pub(crate) async fn ask_again(
+    app: &App,
+    caller: &Caller,
+    id: ApprovalId,
+    note: Option<String>,
+) -> Result<Approval, Problem> {
+    let note = note.map(|note| note.trim().to_owned());
+    let word = Word { by: caller.subject.clone(), auth_time: signed_in(app, caller)?, approve: true, note };
+    Ok(app.store().reopen(id, word).await?)
 }
 
 /// Speaks for this person. Shared with the web page; the store checks everything once more.
@@ -121,9 +145,7 @@ pub(crate) async fn decide(
     if !approve && note.is_none() {
         return Err(Problem::invalid("A denial needs a note: it is what the agent is told.").next("Add a note."));
     }
-    let stale = || Problem::stale_sign_in(app.context.sign_in_age_max.as_secs());
-    let auth_time = caller.auth_time.ok_or_else(stale)?;
-    let word = Word { by: caller.subject.clone(), auth_time, approve, note };
+    let word = Word { by: caller.subject.clone(), auth_time: signed_in(app, caller)?, approve, note };
     Ok(app.store().decide(id, word).await?)
 }
 

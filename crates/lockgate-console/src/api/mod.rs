@@ -1,5 +1,6 @@
 //! The JSON API, `/api/v1`: the shapes of `lockgate-core`, as they are.
 
+pub(crate) mod agents;
 pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod sessions;

@@ -3,13 +3,13 @@
 use askama::Template;
 use axum::response::Response;
 use lockgate_core::{Approval, ApprovalId, ApprovalState};
-use lockgate_store::ApprovalFilter;
+use lockgate_store::{ApprovalFilter, FreezeFilter};
 
-use super::view::{self, ApprovalView, Fact, Time, Who};
+use super::view::{self, ApprovalView, Fact, May, Time, Who};
 use super::{Frame, fragment, page as whole_page, redirect, versioned};
-use crate::api::approvals::decide;
+use crate::api::approvals::{ask_again, decide};
 use crate::context::App;
-use crate::identity::{Caller, Role};
+use crate::identity::Caller;
 use crate::problem::Problem;
 use crate::routes::Call;
 
@@ -33,6 +33,8 @@ struct InboxList<'a> {
     version: &'a str,
     pending: &'a [ApprovalView],
     earlier: &'a [ApprovalView],
+    /// How many agents are frozen.
+    frozen: usize,
 }
 
 #[derive(Template)]
@@ -64,14 +66,7 @@ struct StatePart<'a> {
     terms: &'a str,
     words: &'a [WordView],
     used_by: &'a [(String, Time)],
-}
-
-/// What this person may do with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum May {
-    Decide,
-    SignInAgain,
-    Look,
+    reopened: Option<&'a (Who, Time)>,
 }
 
 /// One human's word.
@@ -84,14 +79,16 @@ struct WordView {
 /// `GET /approvals`
 pub(crate) async fn inbox(call: Call) -> Result<Response, Problem> {
     let (pending, earlier) = tickets(&call.app).await?;
-    let (_, list) = versioned(|version| InboxList { version, pending: &pending, earlier: &earlier }.render())?;
+    let frozen = frozen(&call.app).await?;
+    let (_, list) = versioned(|version| InboxList { version, pending: &pending, earlier: &earlier, frozen }.render())?;
     whole_page(&InboxPage { frame: Frame::new("approvals", call.caller.as_ref()), list })
 }
 
 /// `GET /approvals/list?seen=`
 pub(crate) async fn live(call: Call) -> Result<Response, Problem> {
     let (pending, earlier) = tickets(&call.app).await?;
-    fragment(|version| InboxList { version, pending: &pending, earlier: &earlier }.render(), call.query("seen"))
+    let frozen = frozen(&call.app).await?;
+    fragment(|version| InboxList { version, pending: &pending, earlier: &earlier, frozen }.render(), call.query("seen"))
 }
 
 /// `GET /approvals/{id}`
@@ -142,10 +139,22 @@ pub(crate) async fn deny(call: Call) -> Result<Response, Problem> {
     decided(call, false).await
 }
 
+/// `POST /approvals/{id}/reopen`
+pub(crate) async fn reopen(call: Call) -> Result<Response, Problem> {
+    let id: ApprovalId = call.id("id")?;
+    ask_again(&call.app, call.known()?, id, call.form("note")).await?;
+    Ok(redirect(&format!("/approvals/{id}")))
+}
+
 async fn decided(call: Call, approve: bool) -> Result<Response, Problem> {
     let id: ApprovalId = call.id("id")?;
     decide(&call.app, call.known()?, id, approve, call.form("note")).await?;
     Ok(redirect(&format!("/approvals/{id}")))
+}
+
+async fn frozen(app: &App) -> Result<usize, Problem> {
+    let active = FreezeFilter { active: true, ..FreezeFilter::default() };
+    Ok(app.store().freezes(&active).await?.len())
 }
 
 async fn ticket(call: &Call) -> Result<Approval, Problem> {
@@ -184,46 +193,25 @@ async fn alike(app: &App, approval: &Approval) -> Result<Vec<ApprovalView>, Prob
 }
 
 fn state_part(app: &App, caller: Option<&Caller>, approval: &Approval, version: &str) -> Result<String, askama::Error> {
-    let fresh =
-        caller.and_then(|caller| caller.auth_time).is_some_and(|at| app.now().since(at) <= app.context.sign_in_age_max);
-    let may = match caller.map(|caller| caller.role) {
-        Some(Role::Approver) if fresh => May::Decide,
-        Some(Role::Approver) => May::SignInAgain,
-        _ => May::Look,
-    };
     let words: Vec<_> = approval
         .decided_by
         .iter()
         .map(|word| WordView { who: view::who(&word.subject), approved: word.approved, at: view::time(word.at) })
         .collect();
+    let reopened = approval.reopened_by.as_ref().map(|word| (view::who(&word.subject), view::time(word.at)));
     let used_by: Vec<_> =
         approval.dispatches.iter().map(|used| (used.audit_id.to_string(), view::time(used.at))).collect();
     StatePart {
         version,
         approval: &view::approval(approval, &app.context.environments),
         csrf: caller.and_then(|caller| caller.csrf.as_deref()).unwrap_or_default(),
-        may,
-        terms: &terms(approval),
+        may: view::may(app, caller),
+        terms: &view::terms("Decides", &approval.terms),
+        reopened: reopened.as_ref(),
         words: &words,
         used_by: &used_by,
     }
     .render()
-}
-
-/// Who may decide, in words.
-fn terms(approval: &Approval) -> String {
-    let terms = &approval.terms;
-    let who = if terms.approver_groups.is_empty() {
-        "any approver".to_owned()
-    } else {
-        format!("a member of {}", terms.approver_groups.join(" or "))
-    };
-    let count = match terms.count {
-        0 | 1 => String::new(),
-        count => format!(", {count} different people"),
-    };
-    let eyes = if terms.four_eyes { ", not the agent's owner" } else { "" };
-    crate::inert::line(&format!("Decides: {who}{count}{eyes}.")).into_owned()
 }
 
 fn who_facts(approval: &Approval) -> Vec<Fact> {

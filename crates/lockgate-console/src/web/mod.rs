@@ -1,6 +1,7 @@
 //! The pages: rendered on the server, brought up to date by htmx, and nothing inline (the content security policy
 //! allows no inline script or style). Whatever a page says has gone through [`crate::inert`].
 
+pub(crate) mod agents;
 pub(crate) mod approvals;
 mod desk;
 pub(crate) mod requests;

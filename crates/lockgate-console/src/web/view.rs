@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use lockgate_core::{
-    Action, Approval, ApprovalState, AuditRecord, Options, Outcome, Risk, Session, Subject, Timestamp,
+    Action, Approval, ApprovalState, AuditRecord, Options, Outcome, Risk, Session, Subject, Terms, Timestamp,
 };
 use lockgate_wire::PLACEHOLDER;
 use serde_json::Value;
 
+use crate::context::App;
+use crate::identity::{Caller, Role};
 use crate::inert::line;
 use crate::yaml;
 
@@ -200,6 +202,39 @@ pub(crate) fn session_end(session: &Session) -> (&'static str, String) {
         (Some(_), Some(code)) => ("failed", format!("exit {code}")),
         (Some(_), None) => ("unknown", line(session.end_reason.as_deref().unwrap_or("ended")).into_owned()),
     }
+}
+
+/// What this person may do with what a human decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum May {
+    Decide,
+    SignInAgain,
+    Look,
+}
+
+pub(crate) fn may(app: &App, caller: Option<&Caller>) -> May {
+    let signed_in = caller.and_then(|caller| caller.auth_time);
+    let fresh = signed_in.is_some_and(|at| app.now().since(at) <= app.context.sign_in_age_max);
+    match caller.map(|caller| caller.role) {
+        Some(Role::Approver) if fresh => May::Decide,
+        Some(Role::Approver) => May::SignInAgain,
+        _ => May::Look,
+    }
+}
+
+/// Who may decide, in words: `Decides: a member of sre, not the agent's owner.`
+pub(crate) fn terms(verb: &str, terms: &Terms) -> String {
+    let who = if terms.approver_groups.is_empty() {
+        "any approver".to_owned()
+    } else {
+        format!("a member of {}", terms.approver_groups.join(" or "))
+    };
+    let count = match terms.count {
+        0 | 1 => String::new(),
+        count => format!(", {count} different people"),
+    };
+    let eyes = if terms.four_eyes { ", not the agent's owner" } else { "" };
+    line(&format!("{verb}: {who}{count}{eyes}.")).into_owned()
 }
 
 /// A size as people read it.

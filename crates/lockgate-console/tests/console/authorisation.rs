@@ -15,6 +15,11 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/approvals/{id}", "nynyyy"),
     ("POST", "/api/v1/approvals/{id}/approve", "nnnnny"),
     ("POST", "/api/v1/approvals/{id}/deny", "nnnnny"),
+    ("POST", "/api/v1/approvals/{id}/reopen", "nnnnny"),
+    ("GET", "/api/v1/agents", "nnnyyy"),
+    ("GET", "/api/v1/agents/{key}", "nnnyyy"),
+    ("POST", "/api/v1/agents/{key}/freeze", "nnnnny"),
+    ("POST", "/api/v1/agents/{key}/clear", "nnnnny"),
     ("GET", "/api/v1/audit", "nnnyyy"),
     ("GET", "/api/v1/audit/tail", "nnnyyy"),
     ("GET", "/api/v1/audit/{id}", "nnnyyy"),
@@ -34,6 +39,13 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("GET", "/approvals/{id}/state", "n.nyyy"),
     ("POST", "/approvals/{id}/approve", "n.nnny"),
     ("POST", "/approvals/{id}/deny", "n.nnny"),
+    ("POST", "/approvals/{id}/reopen", "n.nnny"),
+    ("GET", "/agents", "n.nyyy"),
+    ("GET", "/agents/list", "n.nyyy"),
+    ("GET", "/agents/{key}", "n.nyyy"),
+    ("GET", "/agents/{key}/state", "n.nyyy"),
+    ("POST", "/agents/{key}/freeze", "n.nnny"),
+    ("POST", "/agents/{key}/clear", "n.nnny"),
     ("GET", "/requests", "n.nyyy"),
     ("GET", "/requests/list", "n.nyyy"),
     ("GET", "/requests/{id}", "n.nyyy"),
@@ -53,6 +65,7 @@ fn request(method: &str, path: &str, who: Option<&str>, csrf: &str) -> Request<B
         .unwrap_or("x");
     let path = path
         .replace("{id}", &format!("{kind}_00000000-0000-7000-8000-000000000000"))
+        .replace("{key}", "agt_0000000000000000")
         .replace("{channel}", "stdout")
         .replace("{name}", "console.css");
     let api = path.starts_with("/api/");

@@ -11,6 +11,7 @@
     reason = "tests"
 )]
 
+mod agents;
 mod authorisation;
 mod decide;
 mod pages;

@@ -11,7 +11,7 @@ fn stable(text: &str) -> String {
     let mut names: Vec<(String, String)> = Vec::new();
     let mut out = String::new();
     let mut rest = text;
-    while let Some(at) = ["apr_", "aud_", "ses_"].iter().filter_map(|prefix| rest.find(prefix)).min() {
+    while let Some(at) = ["apr_", "aud_", "ses_", "frz_"].iter().filter_map(|prefix| rest.find(prefix)).min() {
         let (before, found) = rest.split_at(at);
         out.push_str(before);
         let id: String = found.chars().take(40).collect();
@@ -29,7 +29,7 @@ fn stable(text: &str) -> String {
 }
 
 /// Without what differs from run to run: ids, the version of a fragment, the anti-forgery token, the issuer's port.
-fn golden(world: &World, page: &str) -> String {
+pub fn golden(world: &World, page: &str) -> String {
     let issuer = world.issuer.as_str().trim_end_matches('/');
     let mut text = stable(page).replace(issuer, "ISSUER");
     for before in ["?seen=", "name=\"csrf\" value=\""] {

@@ -200,7 +200,9 @@ impl PodSpec<'_> {
             }
         }
         let selinux = text("/seLinuxOptions/type");
-        if !SELINUX_TYPES.contains(&selinux) || text("/seLinuxOptions/user") != "" || text("/seLinuxOptions/role") != ""
+        if !SELINUX_TYPES.contains(&selinux)
+            || !text("/seLinuxOptions/user").is_empty()
+            || !text("/seLinuxOptions/role").is_empty()
         {
             found.insert(format!("seLinuxOptions {selinux} of {name}"));
         }

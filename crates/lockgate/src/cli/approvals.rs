@@ -47,6 +47,14 @@ pub(crate) enum Approvals {
         #[arg(long)]
         note: String,
     },
+    /// Let a denied one, and whatever has its effect, be asked again; needs a fresh sign-in (`lockgate login --fresh`)
+    Reopen {
+        /// The ticket, `apr_…`
+        id: ApprovalId,
+        /// Why: goes into the record
+        #[arg(long)]
+        note: String,
+    },
     /// Print held requests as they come and as they are decided
     Watch,
     /// Wait until one is decided: exit 0 approved, 3 denied, 75 still pending
@@ -69,6 +77,11 @@ pub(crate) async fn run(api: &Api, out: &Output, command: &Approvals) -> anyhow:
         Approvals::Show { id } => out.show(&api.get(&path(*id), &[]).await?, fields)?,
         Approvals::Approve { id, note } => decide(api, out, *id, "approve", note.as_deref()).await?,
         Approvals::Deny { id, note } => decide(api, out, *id, "deny", Some(note)).await?,
+        Approvals::Reopen { id, note } => {
+            let approval = api.post(&format!("{}/reopen", path(*id)), &json!({"note": note})).await?;
+            output::note(&format!("{id} stays denied, and the same may be asked again."))?;
+            out.show(&approval, fields)?;
+        }
         Approvals::Watch => {
             let mut lines = api.stream("/api/v1/approvals/watch", &[]).await?;
             while let Some(line) = lines.line().await? {
@@ -149,6 +162,9 @@ fn fields(value: &Value) -> Vec<Column> {
     for decider in value.pointer("/decidedBy").and_then(Value::as_array).into_iter().flatten() {
         let word = if decider.get("approved") == Some(&Value::Bool(true)) { "Approved by" } else { "Denied by" };
         fields.push(Column(word, format!("{} at {}", subject(decider, "/subject"), time(decider, "/at"))));
+    }
+    if let Some(word) = value.get("reopenedBy") {
+        fields.push(Column("Reopened by", format!("{} at {}", subject(word, "/subject"), time(word, "/at"))));
     }
     fields.push(Column("Note", at(value, "/note")));
     for (name, pointer) in [("Options", "/options"), ("Payload (secrets masked)", "/payload")] {

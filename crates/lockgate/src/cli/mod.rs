@@ -3,6 +3,7 @@
 //! Owns arguments, the client file, sign-in, output and exit codes. Refuses to know the store and the cluster: what it shows
 //! is what the API said. Only [`policy`] works on files too.
 
+mod agents;
 mod api;
 mod approvals;
 mod audit;
@@ -98,6 +99,9 @@ pub(crate) enum Command {
     /// Held requests
     #[command(subcommand)]
     Approvals(approvals::Approvals),
+    /// Agents: who calls, who is frozen
+    #[command(subcommand)]
+    Agents(agents::Agents),
     /// Recorded sessions
     #[command(subcommand)]
     Sessions(sessions::Sessions),
@@ -143,6 +147,7 @@ pub(crate) async fn run(global: &Global, command: &Command) -> anyhow::Result<Ex
         Command::Token => sign_in::token(&client).await,
         Command::Kubeconfig { cluster, namespace } => sign_in::kubeconfig(&client, &out, cluster, namespace),
         Command::Approvals(command) => approvals::run(&api::Api::connect(&client).await?, &out, command).await,
+        Command::Agents(command) => agents::run(&api::Api::connect(&client).await?, &out, command).await,
         Command::Sessions(command) => sessions::run(&api::Api::connect(&client).await?, &out, command).await,
         Command::Audit(command) => audit::run(&api::Api::connect(&client).await?, &out, command).await,
         Command::Policy(command) => policy::run(global, &out, command).await,

@@ -135,7 +135,7 @@ impl Output {
         let color = match text {
             "pending" | "ask" | "open" | "live" => Color::Yellow,
             "approved" | "consumed" | "completed" | "allow" => Color::Green,
-            "denied" | "deny" | "refused" | "failed" | "aborted" => Color::Red,
+            "denied" | "deny" | "refused" | "failed" | "aborted" | "frozen" => Color::Red,
             "indeterminate" | "unknown" => Color::Magenta,
             _ => return cell,
         };
