@@ -195,7 +195,14 @@ impl Store {
         let Word { by, auth_time, approve, note } = word;
         let decider = Decider { subject: by, at: self.clock().now(), approved: approve, auth_time };
         let freeze = FreezeId::new(self.fresh_uuid());
-        self.change_or_say_why(id, Change::Decide { decider: Box::new(decider), note, freeze }).await
+        let approval = self.change_or_say_why(id, Change::Decide { decider: Box::new(decider), note, freeze }).await?;
+        if approval.state == ApprovalState::Denied
+            && let Some(frozen) = self.active_freeze(&approval.subject).await?.filter(|frozen| frozen.id == freeze)
+        {
+            let (id, agent) = (frozen.id, approval.subject.name());
+            tracing::warn!(%id, agent, "an agent is frozen: its requests were denied several times in a row");
+        }
+        Ok(approval)
     }
 
     /// A human lets a denied request, and whatever has the same effect, be asked again before the denial's time is up. The
