@@ -365,3 +365,35 @@ fn non_resource_paths() {
     }
     assert_eq!(at(Verb::Post, "/api"), Ask);
 }
+
+#[test]
+fn bypass_10_an_unknown_resource_is_never_routine() {
+    for verb in ["create", "update", "patch", "delete", "deletecollection"] {
+        let risk = plain(&format!("{verb} installed-a-moment-ago.example.com/things"));
+        assert!(risk >= Ask, "{verb}: {risk:?}");
+    }
+    let rollout = json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "i", "securityContext": {"privileged": true}}]}}}});
+    assert_eq!(with("create argoproj.io/rollouts", rollout), Escalation);
+    assert_eq!(plain("get installed-a-moment-ago.example.com/things"), Masked);
+}
+
+#[test]
+fn bypass_9_11_12_code_runs_behind_whatever_verb() {
+    for what in
+        ["patch -/pods/ephemeralcontainers", "get -/nodes/proxy", "create -/nodes/proxy", "delete -/nodes/proxy"]
+    {
+        assert_eq!(plain(what), Escalation, "{what}");
+    }
+    for what in ["get -/pods/exec", "create -/pods/exec", "get -/pods/attach", "get -/services/proxy"] {
+        assert_eq!(plain(what), Streams, "{what}");
+    }
+}
+
+#[test]
+fn a_deletion_at_once_is_at_least_an_outage() {
+    let options = Options { grace_period_seconds: Some(0), ..Options::default() };
+    let at_once = |what: &str| classify_with(what, Some("shop"), "web", &options, None);
+    assert_eq!(plain("delete policy/poddisruptionbudgets"), Ask);
+    assert_eq!(at_once("delete policy/poddisruptionbudgets"), Destructive);
+    assert_eq!(at_once("delete -/namespaces"), Mass);
+}

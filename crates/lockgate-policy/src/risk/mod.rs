@@ -114,6 +114,10 @@ pub fn classify(request: &Request<'_>) -> Risk {
     }
     let added = match change::compared(request) {
         Some((old, after)) => compared::added(request, &old, &after),
+        // What the request makes of the object cannot be told (a `test` that fails now and may hold in a moment).
+        None if request.old_object.is_some() && depends_on_old_object(request) => {
+            facts::added(request).max(Risk::Destructive)
+        }
         None => facts::added(request),
     };
     table::write(request, row).max(added)
