@@ -80,19 +80,26 @@ impl Live {
     async fn get(&self, path: &str, query: &str, accept: &str) -> anyhow::Result<Reply> {
         let stream = UnixStream::connect(&self.socket).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection);
         let query = if query.is_empty() { String::new() } else { format!("?{query}") };
         let request = Request::get(format!("{path}{query}"))
             .header(header::HOST, "localhost")
             .header(header::ACCEPT, accept)
             .body(Empty::<Bytes>::new())?;
-        let response = sender.send_request(request).await?;
-        let status = response.status().as_u16();
-        let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let content_type = content_type.unwrap_or("application/json").to_owned();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        connection.abort();
-        let body = body.map_err(|error| anyhow::anyhow!("the answer broke off or is too large: {error}"))?.to_bytes();
+        let exchange = async move {
+            let response = sender.send_request(request).await?;
+            let status = response.status().as_u16();
+            let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let content_type = content_type.unwrap_or("application/json").to_owned();
+            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| anyhow::anyhow!("the answer broke off or is too large: {error}"))?;
+            Ok::<_, anyhow::Error>((status, content_type, body.to_bytes()))
+        };
+        // Once the exchange is over and its sender gone, the connection ends; what ails it the exchange has told.
+        let (exchanged, connected) = tokio::join!(exchange, connection);
+        let (status, content_type, body) = exchanged?;
+        if let Err(error) = connected {
+            tracing::debug!(%error, "the connection to kubectl proxy");
+        }
         Ok(Reply { status, content_type, body, follows: false })
     }
 }

@@ -158,14 +158,24 @@ pub(super) async fn run(
         command.env_remove(proxy);
     }
     let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-    let stdout = tokio::spawn(keep(child.stdout.take()));
-    let stderr = tokio::spawn(keep(child.stderr.take()));
-    let end = watch(&mut child, responder, limit).await?;
-    let text = async |output: tokio::task::JoinHandle<Vec<u8>>| {
-        let bytes = tokio::time::timeout(QUIET, output).await;
-        bytes.ok().and_then(Result::ok).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let outputs = async { tokio::join!(keep(stdout), keep(stderr)) };
+    let watched = watch(&mut child, responder, limit);
+    tokio::pin!(outputs, watched);
+    let mut kept = None;
+    let end = loop {
+        tokio::select! {
+            end = &mut watched => break end?,
+            both = &mut outputs, if kept.is_none() => kept = Some(both),
+        }
     };
-    Ok(Ended { end, stdout: text(stdout).await, stderr: text(stderr).await })
+    // A child of the program may hold its outputs open for ever.
+    let kept = match kept {
+        Some(kept) => kept,
+        None => tokio::time::timeout(QUIET, &mut outputs).await.unwrap_or_default(),
+    };
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Ended { end, stdout: text(kept.0), stderr: text(kept.1) })
 }
 
 async fn watch(child: &mut tokio::process::Child, responder: &Responder, limit: Duration) -> anyhow::Result<End> {

@@ -1,6 +1,7 @@
 //! The stand-in's door: takes every request on a loopback address, writes down what it would mean, and answers so that the
 //! client goes on.
 
+use std::future::IntoFuture;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +23,8 @@ use lockgate_wire::protobuf::Protobuf;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::world::{Reply, World};
 
@@ -44,7 +46,7 @@ pub(super) struct Recorded {
 /// A running stand-in. Ends when it is dropped.
 pub(super) struct Responder {
     shared: Arc<Shared>,
-    server: JoinHandle<()>,
+    stop: CancellationToken,
     /// The address for a kubeconfig, with the secret path that keeps other users of the machine out.
     pub(super) url: String,
 }
@@ -60,7 +62,7 @@ struct Shared {
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        self.server.abort();
+        self.stop.cancel();
     }
 }
 
@@ -81,12 +83,18 @@ impl Responder {
             following: AtomicUsize::new(0),
         });
         let router = Router::new().fallback(handle).with_state(Arc::clone(&shared));
-        let server = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::warn!(%error, "the stand-in ended");
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        // Nothing is waited for at its end: connections in which nothing happens would go on for ever.
+        TaskTracker::new().spawn(async move {
+            tokio::select! {
+                served = axum::serve(listener, router).into_future() => if let Err(error) = served {
+                    tracing::warn!(%error, "the stand-in ended");
+                },
+                () = stopped.cancelled() => {}
             }
         });
-        Ok(Self { shared, server, url })
+        Ok(Self { shared, stop, url })
     }
 
     /// Told of each request.
