@@ -112,7 +112,7 @@ async fn bypass_row_14_a_denial_by_name_holds_for_every_verb() {
         maps.to_owned(),
         "/api/v1/configmaps".into(),
         format!("{maps}?watch=true"),
-        format!("/api/v1/watch/namespaces/shop/configmaps"),
+        "/api/v1/watch/namespaces/shop/configmaps".into(),
         format!("{maps}?fieldSelector=metadata.name%3Dcrown"),
         format!("{maps}?limit=1"),
     ] {
