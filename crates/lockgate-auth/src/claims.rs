@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lockgate_core::{Subject, SubjectKind, Timestamp};
-use lockgate_expr::{EvaluationError, Expression};
+use lockgate_expr::{Datum, EvaluationError, Expression};
 use serde_json::Value;
 
 use crate::config::{Mapping, Mappings};
@@ -67,7 +67,8 @@ pub(crate) fn subject(
     token_id: String,
 ) -> Result<Subject, AuthError> {
     let (kind, mapping) = choose(mappings, claims, registered)?;
-    let variables = [("claims", claims)];
+    let claims = Datum::json(claims).map_err(|error| unmapped("id", &error))?;
+    let variables = [("claims", &claims)];
     if let Some(when) = &mapping.when {
         let kind = if kind == SubjectKind::Agent { "agents" } else { "humans" };
         match when.boolean(&variables) {

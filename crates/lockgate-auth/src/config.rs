@@ -17,7 +17,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use lockgate_expr::{Expression, ExpressionError};
+use lockgate_expr::{Expression, ExpressionError, Variable};
 use serde::Deserialize;
 use url::{Host, Url};
 
@@ -110,7 +110,7 @@ pub enum ConfigError {
         /// Such as `agents.id`.
         field: String,
         /// Why.
-        source: ExpressionError,
+        source: Box<ExpressionError>,
     },
     /// The certificate authority's file.
     #[error("issuer {url}: {reason}")]
@@ -192,10 +192,10 @@ fn mapping(
         return Err(ConfigError::Audiences { url: config.url.clone(), reason });
     }
     let expression = |field: &str, text: &str| {
-        Expression::compile(text, &["claims"]).map_err(|source| ConfigError::Expression {
+        Expression::compile(text, &[Variable::any("claims")]).map_err(|source| ConfigError::Expression {
             url: config.url.clone(),
             field: format!("{kind}.{field}"),
-            source,
+            source: Box::new(source),
         })
     };
     let optional = |field: &str, text: &Option<String>| text.as_ref().map(|text| expression(field, text)).transpose();

@@ -1,47 +1,108 @@
-//! JSON as CEL values. Whole numbers become `int` where they fit, so that `claims.level > 3` means what it says.
+//! Data as CEL values. Whole numbers become `int` where they fit, so that `claims.level > 3` means what it says. Texts
+//! are borrowed, so that a value is made once and every expression of a policy looks at the same one.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use cel::Value;
-use cel::objects::{Key, Map};
+use cel::common::types::{
+    CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelTimestamp, CelUInt,
+};
+use cel::common::value::Val;
 
-use crate::expression::EvaluationError;
-use crate::{DATA_DEPTH_MAX, LOOP_ITEMS_MAX};
+use crate::DATA_DEPTH_MAX;
+use crate::error::EvaluationError;
 
-/// Converts JSON; `loops` says whether lists and maps must be short enough to loop over.
-pub(crate) fn value(json: &serde_json::Value, loops: bool) -> Result<Value, EvaluationError> {
-    convert(json, loops, DATA_DEPTH_MAX)
+/// A value that expressions can look at.
+#[derive(Debug)]
+pub struct Datum<'d> {
+    pub(crate) value: Box<dyn Val + 'd>,
+    /// The most items in any one list or map.
+    pub(crate) longest: usize,
+}
+
+/// A field of a map that is made without JSON.
+#[derive(Debug, Clone, Copy)]
+pub enum Field<'d> {
+    /// A string.
+    Text(&'d str),
+    /// A list of strings.
+    Texts(&'d [String]),
+    /// A boolean.
+    Flag(bool),
+}
+
+impl<'d> Datum<'d> {
+    /// A map of fields that are at hand.
+    pub fn map<const N: usize>(fields: [(&'static str, Field<'d>); N]) -> Self {
+        let mut longest = N;
+        let mut text = |field: Field<'d>| -> Box<dyn Val + 'd> {
+            match field {
+                Field::Text(text) => Box::new(CelString::from(text)),
+                Field::Flag(flag) => Box::new(CelBool::from(flag)),
+                Field::Texts(texts) => {
+                    longest = texts.len().max(longest);
+                    let texts = texts.iter().map(|text| Box::new(CelString::from(text.as_str())) as Box<dyn Val + 'd>);
+                    Box::new(CelList::from(texts.collect::<Vec<_>>()))
+                }
+            }
+        };
+        let fields: HashMap<_, _> =
+            fields.into_iter().map(|(name, field)| (CelMapKey::from(name), text(field))).collect();
+        Self { value: Box::new(CelMap::from(fields)), longest }
+    }
+
+    /// A JSON value.
+    pub fn json(json: &'d serde_json::Value) -> Result<Self, EvaluationError> {
+        let mut longest = 0;
+        let value = convert(json, &|text| CelString::from(text), &mut longest, DATA_DEPTH_MAX)?;
+        Ok(Self { value, longest })
+    }
+
+    /// A copy of a JSON value, for what does not live long enough to be borrowed.
+    pub fn copied(json: &serde_json::Value) -> Result<Datum<'static>, EvaluationError> {
+        let mut longest = 0;
+        let value = convert(json, &|text| CelString::from(text.to_owned()), &mut longest, DATA_DEPTH_MAX)?;
+        Ok(Datum { value, longest })
+    }
+
+    /// A CEL `timestamp`, from microseconds since 1970-01-01T00:00:00Z; null where CEL has no such time.
+    pub fn instant(microseconds: i64) -> Self {
+        let value: Box<dyn Val> = match chrono::DateTime::from_timestamp_micros(microseconds) {
+            Some(instant) => Box::new(CelTimestamp::from(instant.fixed_offset())),
+            None => Box::new(CelNull),
+        };
+        Self { value, longest: 0 }
+    }
 }
 
 // Recursion is bounded by DATA_DEPTH_MAX (and by serde_json's own 128 levels).
-fn convert(json: &serde_json::Value, loops: bool, depth: usize) -> Result<Value, EvaluationError> {
+fn convert<'j, 'd>(
+    json: &'j serde_json::Value,
+    text: &dyn Fn(&'j str) -> CelString<'d>,
+    longest: &mut usize,
+    depth: usize,
+) -> Result<Box<dyn Val + 'd>, EvaluationError> {
     let below = depth.checked_sub(1).ok_or(EvaluationError::DataTooDeep)?;
     Ok(match json {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(boolean) => Value::Bool(*boolean),
+        serde_json::Value::Null => Box::new(CelNull),
+        serde_json::Value::Bool(boolean) => Box::new(CelBool::from(*boolean)),
         serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(signed), _) => Value::Int(signed),
-            (None, Some(unsigned)) => Value::UInt(unsigned),
-            (None, None) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+            (Some(signed), _) => Box::new(CelInt::from(signed)),
+            (None, Some(unsigned)) => Box::new(CelUInt::from(unsigned)),
+            (None, None) => Box::new(CelDouble::from(number.as_f64().unwrap_or(f64::NAN))),
         },
-        serde_json::Value::String(text) => Value::String(Arc::new(text.clone())),
+        serde_json::Value::String(string) => Box::new(text(string)),
         serde_json::Value::Array(items) => {
-            bounded(items.len(), loops)?;
-            let items = items.iter().map(|item| convert(item, loops, below)).collect::<Result<Vec<_>, _>>()?;
-            Value::List(Arc::new(items))
+            *longest = items.len().max(*longest);
+            let items = items.iter().map(|item| convert(item, text, longest, below)).collect::<Result<Vec<_>, _>>()?;
+            Box::new(CelList::from(items))
         }
         serde_json::Value::Object(fields) => {
-            bounded(fields.len(), loops)?;
+            *longest = fields.len().max(*longest);
             let fields = fields
                 .iter()
-                .map(|(name, field)| Ok((Key::String(Arc::new(name.clone())), convert(field, loops, below)?)))
+                .map(|(name, field)| Ok((CelMapKey::String(text(name)), convert(field, text, longest, below)?)))
                 .collect::<Result<HashMap<_, _>, EvaluationError>>()?;
-            Value::Map(Map { map: Arc::new(fields) })
+            Box::new(CelMap::from(fields))
         }
     })
-}
-
-const fn bounded(items: usize, loops: bool) -> Result<(), EvaluationError> {
-    if loops && items > LOOP_ITEMS_MAX { Err(EvaluationError::TooManyItems) } else { Ok(()) }
 }

@@ -1,102 +1,62 @@
 //! One compiled expression.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use cel::{Context, Env, IdedExpr, Value};
+use cel::common::types::CelBool;
+use cel::common::value::{CowVal, Val};
+use cel::context::VariableResolver;
+use cel::{Context, Env, ExecutionError, IdedExpr, Value};
 
+use crate::data::Datum;
+use crate::error::{EvaluationError, ExpressionError, Fault};
 use crate::lint::{Shape, lint};
-use crate::{
-    DATA_DEPTH_MAX, EXPRESSION_BYTES_MAX, LOOP_ITEMS_MAX, PARSER_DEPTH_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX, data,
-};
+use crate::{EXPRESSION_BYTES_MAX, LOOP_ITEMS_MAX, PARSER_DEPTH_MAX};
+
+/// CEL's standard functions: the same constant table for every expression.
+static STANDARD: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib().with_optional_support(false)));
 
 /// An expression whose cost is known to be bounded. Cheap to clone.
 #[derive(Clone)]
 pub struct Expression {
     text: Arc<str>,
     program: Arc<IdedExpr>,
-    environment: Arc<Env>,
-    shape: Shape,
+    shape: Arc<Shape>,
 }
 
-/// Why a text is no expression that may be evaluated.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ExpressionError {
-    /// Over [`EXPRESSION_BYTES_MAX`].
-    #[error("the expression is longer than {EXPRESSION_BYTES_MAX} bytes; split it over several rules")]
-    TooLong,
-    /// Not CEL.
-    #[error("line {line}, column {column} of the expression: {message}")]
-    Syntax {
-        /// Line within the expression, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// What the parser says.
-        message: String,
-    },
-    /// Over [`TREE_DEPTH_MAX`].
-    #[error("the expression nests deeper than {TREE_DEPTH_MAX} levels; long sums count one level a term")]
-    TooDeep,
-    /// Over [`TREE_NODES_MAX`].
-    #[error("the expression has more than {TREE_NODES_MAX} parts")]
-    TooManyNodes,
-    /// A loop in a loop multiplies its cost.
-    #[error("a loop (all, exists, map, filter) inside another is not evaluated: its cost is not bounded")]
-    NestedLoop,
-    /// Protobuf messages do not occur in our data.
-    #[error("message literals are not supported; use a map such as {{'key': value}}")]
-    Message,
-    /// A name that nothing binds.
-    #[error("unknown variable {name}; known here: {known}")]
-    UnknownVariable {
-        /// The name.
-        name: String,
-        /// The names that exist, for people.
-        known: String,
-    },
+/// A name that expressions may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// The name.
+    pub name: &'static str,
+    /// The fields that it can have; empty: any.
+    pub fields: &'static [&'static str],
 }
 
-/// Why an expression gave no usable value. A caller treats this as a refusal, never as a default.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EvaluationError {
-    /// CEL's own error, such as a missing key. It names keys and types, never values.
-    #[error("{expression}: {reason}")]
-    Failed {
-        /// The expression.
-        expression: String,
-        /// Why, without any value.
-        reason: String,
-    },
-    /// The value has the wrong type.
-    #[error("{expression} is a {found}, not a {expected}")]
-    WrongType {
-        /// The expression.
-        expression: String,
-        /// What it should be.
-        expected: &'static str,
-        /// What it is.
-        found: String,
-    },
-    /// Data over [`LOOP_ITEMS_MAX`] under an expression that loops.
-    #[error("a list or map has more than {LOOP_ITEMS_MAX} items, too many for an expression with a loop")]
-    TooManyItems,
-    /// Data over [`DATA_DEPTH_MAX`].
-    #[error("the data nests deeper than {DATA_DEPTH_MAX} levels")]
-    DataTooDeep,
+/// The values of an expression's variables. A name that is declared and not here is an error where it is evaluated.
+pub type Bindings<'b> = [(&'b str, &'b Datum<'b>)];
+
+impl Variable {
+    /// A variable of any shape.
+    pub const fn any(name: &'static str) -> Self {
+        Self { name, fields: &[] }
+    }
 }
 
 impl Expression {
     /// Compiles `text`, which may use `variables` and nothing else.
-    pub fn compile(text: &str, variables: &[&str]) -> Result<Self, ExpressionError> {
+    pub fn compile(text: &str, variables: &[Variable]) -> Result<Self, ExpressionError> {
         if text.len() > EXPRESSION_BYTES_MAX {
-            return Err(ExpressionError::TooLong);
+            return Err(ExpressionError { line: 1, column: 1, fault: Fault::TooLong });
         }
-        let environment = Env::stdlib().with_optional_support(false);
-        let program =
-            environment.parser().max_recursion_depth(PARSER_DEPTH_MAX).parse(text).map_err(|errors| syntax(&errors))?;
-        let shape = lint(&program, variables)?;
-        Ok(Self { text: text.into(), program: Arc::new(program), environment: Arc::new(environment), shape })
+        let parser = STANDARD.parser().max_recursion_depth(PARSER_DEPTH_MAX);
+        let (program, source) = parser.parse_with_source_info(text).map_err(|errors| syntax(&errors))?;
+        let shape = lint(&program, variables).map_err(|(id, fault)| {
+            let offset = source.offset_for(id).map_or(0, |(start, _)| start as usize);
+            let (line, column) = position(text, of_name(text, offset, &fault));
+            ExpressionError { line, column, fault }
+        })?;
+        Ok(Self { text: text.into(), program: Arc::new(program), shape: Arc::new(shape) })
     }
 
     /// The expression as written.
@@ -106,11 +66,11 @@ impl Expression {
 
     /// Whether the expression names the variable `name`.
     pub fn uses(&self, name: &str) -> bool {
-        self.shape.names.iter().any(|used| used.as_ref() == name)
+        self.shape.names.contains(&name)
     }
 
     /// Evaluates to a string.
-    pub fn string(&self, variables: &[(&str, &serde_json::Value)]) -> Result<String, EvaluationError> {
+    pub fn string(&self, variables: &Bindings<'_>) -> Result<String, EvaluationError> {
         match self.evaluate(variables)? {
             Value::String(text) => Ok(text.as_ref().clone()),
             other => Err(self.wrong_type("string", &other)),
@@ -118,7 +78,7 @@ impl Expression {
     }
 
     /// Evaluates to a string, or to `None` where the value is absent (a missing key) or null.
-    pub fn optional_string(&self, variables: &[(&str, &serde_json::Value)]) -> Result<Option<String>, EvaluationError> {
+    pub fn optional_string(&self, variables: &Bindings<'_>) -> Result<Option<String>, EvaluationError> {
         match self.evaluate_present(variables)? {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_ref().clone())),
@@ -127,7 +87,7 @@ impl Expression {
     }
 
     /// Evaluates to a list of strings. A single string is a list of one; an absent value or null is empty.
-    pub fn strings(&self, variables: &[(&str, &serde_json::Value)]) -> Result<Vec<String>, EvaluationError> {
+    pub fn strings(&self, variables: &Bindings<'_>) -> Result<Vec<String>, EvaluationError> {
         match self.evaluate_present(variables)? {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(Value::String(text)) => Ok(vec![text.as_ref().clone()]),
@@ -143,34 +103,51 @@ impl Expression {
     }
 
     /// Evaluates to a boolean.
-    pub fn boolean(&self, variables: &[(&str, &serde_json::Value)]) -> Result<bool, EvaluationError> {
-        match self.evaluate(variables)? {
-            Value::Bool(boolean) => Ok(boolean),
-            other => Err(self.wrong_type("boolean", &other)),
-        }
-    }
-
-    fn evaluate_present(&self, variables: &[(&str, &serde_json::Value)]) -> Result<Option<Value>, EvaluationError> {
-        match self.resolve(variables)? {
-            Ok(value) => Ok(Some(value)),
-            Err(cel::ExecutionError::NoSuchKey(_)) => Ok(None),
+    pub fn boolean(&self, variables: &Bindings<'_>) -> Result<bool, EvaluationError> {
+        self.resolve(variables, |found| match found {
             Err(error) => Err(self.failed(&error)),
+            Ok(value) => match value.downcast_ref::<CelBool>() {
+                Some(boolean) => Ok(*boolean.inner()),
+                None => Err(EvaluationError::WrongType {
+                    expression: self.text.as_ref().into(),
+                    expected: "boolean",
+                    found: value.get_type().name().to_owned(),
+                }),
+            },
+        })
+    }
+
+    fn evaluate_present(&self, variables: &Bindings<'_>) -> Result<Option<Value>, EvaluationError> {
+        self.resolve(variables, |found| match found.and_then(|value| Value::try_from(value.as_ref())) {
+            Ok(value) => Ok(Some(value)),
+            Err(ExecutionError::NoSuchKey(_)) => Ok(None),
+            Err(error) => Err(self.failed(&error)),
+        })
+    }
+
+    fn evaluate(&self, variables: &Bindings<'_>) -> Result<Value, EvaluationError> {
+        self.resolve(variables, |found| {
+            found.and_then(|value| Value::try_from(value.as_ref())).map_err(|error| self.failed(&error))
+        })
+    }
+
+    /// Runs the program over borrowed values and hands the outcome, which borrows them too, to `finish`.
+    fn resolve<T>(
+        &self,
+        variables: &Bindings<'_>,
+        finish: impl FnOnce(Result<CowVal<'_, '_>, ExecutionError>) -> Result<T, EvaluationError>,
+    ) -> Result<T, EvaluationError> {
+        let too_long = |(name, datum): &(&str, &Datum<'_>)| self.uses(name) && datum.longest > LOOP_ITEMS_MAX;
+        if self.shape.loops && variables.iter().any(too_long) {
+            return Err(EvaluationError::TooManyItems);
         }
+        let bound = Bound(variables);
+        let mut context = Context::with_env(Arc::clone(&STANDARD));
+        context.set_variable_resolver(&bound);
+        finish(Value::resolve_val(&self.program, &context))
     }
 
-    fn evaluate(&self, variables: &[(&str, &serde_json::Value)]) -> Result<Value, EvaluationError> {
-        self.resolve(variables)?.map_err(|error| self.failed(&error))
-    }
-
-    fn resolve(&self, variables: &[(&str, &serde_json::Value)]) -> Result<cel::ResolveResult, EvaluationError> {
-        let mut context = Context::with_env(Arc::clone(&self.environment));
-        for (name, json) in variables {
-            context.add_variable_from_value(*name, data::value(json, self.shape.loops)?);
-        }
-        Ok(context.resolve(&self.program))
-    }
-
-    fn failed(&self, error: &cel::ExecutionError) -> EvaluationError {
+    fn failed(&self, error: &ExecutionError) -> EvaluationError {
         EvaluationError::Failed { expression: self.text.as_ref().into(), reason: reason(error) }
     }
 
@@ -195,21 +172,52 @@ impl PartialEq for Expression {
     }
 }
 
+/// Lends values to the interpreter.
+struct Bound<'b>(&'b Bindings<'b>);
+
+impl VariableResolver for Bound<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        let (_, datum) = self.0.iter().find(|(name, _)| *name == variable)?;
+        let value: &'b (dyn Val + 'b) = datum.value.as_ref();
+        Some(CowVal::Borrowed(value))
+    }
+}
+
 /// cel's own texts print the values at fault, and values may be claims or Secret data: only names and types are kept.
-fn reason(error: &cel::ExecutionError) -> String {
+fn reason(error: &ExecutionError) -> String {
     match error {
-        cel::ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
-        cel::ExecutionError::UndeclaredReference(name) => format!("unknown name: {name}"),
-        cel::ExecutionError::NoSuchOverload(overload) => format!("no such operation: {overload}"),
+        ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
+        ExecutionError::UndeclaredReference(name) => format!("{name} is not there for this request"),
+        ExecutionError::NoSuchOverload(overload) => format!("no such operation: {overload}"),
         _ => "it could not be evaluated on this data (types that do not fit, or an index out of range)".into(),
     }
 }
 
 fn syntax(errors: &cel::ParseErrors) -> ExpressionError {
     let Some(first) = errors.errors.first() else {
-        return ExpressionError::Syntax { line: 1, column: 1, message: "not a CEL expression".into() };
+        return ExpressionError { line: 1, column: 1, fault: Fault::Syntax("not a CEL expression".into()) };
     };
     let position = |place: isize| usize::try_from(place).unwrap_or(1).max(1);
     let message = first.msg.chars().take(300).collect();
-    ExpressionError::Syntax { line: position(first.pos.0), column: position(first.pos.1), message }
+    ExpressionError { line: position(first.pos.0), column: position(first.pos.1), fault: Fault::Syntax(message) }
+}
+
+/// The parser places a call at its parenthesis and a field at its dot; people look for the name.
+fn of_name(text: &str, offset: usize, fault: &Fault) -> usize {
+    let found = match fault {
+        Fault::UnknownFunction { name, .. } => text.get(..offset).and_then(|before| before.rfind(name.as_str())),
+        Fault::UnknownField { name, .. } => {
+            text.get(offset..).and_then(|after| after.find(name.as_str())).map(|found| offset + found)
+        }
+        _ => None,
+    };
+    found.unwrap_or(offset)
+}
+
+/// Line and column, from 1, of a byte.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().len() + 1;
+    (line, column)
 }

@@ -7,10 +7,13 @@
 //! Refuses to know: tokens, policies, Kubernetes. Start at [`Expression::compile`].
 
 mod data;
+mod error;
 mod expression;
 mod lint;
 
-pub use expression::{EvaluationError, Expression, ExpressionError};
+pub use data::{Datum, Field};
+pub use error::{EvaluationError, ExpressionError, Fault, distance};
+pub use expression::{Bindings, Expression, Variable};
 
 /// Longest expression, in bytes of UTF-8. Kept small because the parser recurses.
 pub const EXPRESSION_BYTES_MAX: usize = 1024;
@@ -29,3 +32,9 @@ pub const LOOP_ITEMS_MAX: usize = 1_000;
 
 /// Deepest nesting of the data that an expression sees.
 pub const DATA_DEPTH_MAX: usize = 64;
+
+/// Longest pattern of `matches`, in bytes. It has to be written out in the expression.
+pub const PATTERN_BYTES_MAX: usize = 256;
+
+/// Largest pattern of `matches` once compiled, in bytes.
+pub const PATTERN_SIZE_BYTES_MAX: usize = 256 * 1024;

@@ -1,11 +1,45 @@
 //! Shows that an expression's cost is bounded, from its syntax tree and without recursion: a hostile tree must not be
-//! able to overflow the stack of its own judge.
+//! able to overflow the stack of its own judge. On the way it refuses names that nothing has: a misspelt field would make
+//! a condition that can never be evaluated.
 
 use cel::IdedExpr;
-use cel::common::ast::{EntryExpr, Expr};
+use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue};
 
-use crate::expression::ExpressionError;
-use crate::{TREE_DEPTH_MAX, TREE_NODES_MAX};
+use crate::error::Fault;
+use crate::expression::Variable;
+use crate::{PATTERN_BYTES_MAX, PATTERN_SIZE_BYTES_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
+
+/// CEL's standard functions, by name, as far as our data can use them; the macros (`has`, `all`, …) are expanded before.
+/// `matches` is judged by itself.
+const FUNCTIONS: [&str; 25] = [
+    "bool",
+    "bytes",
+    "contains",
+    "double",
+    "duration",
+    "dyn",
+    "endsWith",
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getFullYear",
+    "getHours",
+    "getMilliseconds",
+    "getMinutes",
+    "getMonth",
+    "getSeconds",
+    "int",
+    "matches",
+    "size",
+    "startsWith",
+    "string",
+    "timestamp",
+    "type",
+    "uint",
+];
+/// The macros, for people who misspell one.
+const MACROS: [&str; 6] = ["all", "exists", "exists_one", "filter", "has", "map"];
 
 /// What the walk learns.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -13,7 +47,7 @@ pub(crate) struct Shape {
     /// Whether the expression loops over data.
     pub(crate) loops: bool,
     /// The declared variables that it names.
-    pub(crate) names: Vec<Box<str>>,
+    pub(crate) names: Vec<&'static str>,
 }
 
 struct Visit<'e> {
@@ -22,45 +56,99 @@ struct Visit<'e> {
     in_loop: bool,
 }
 
-/// Walks the tree with a stack of our own: depth, node count, no loop within a loop, no name but the declared ones.
-pub(crate) fn lint(root: &IdedExpr, variables: &[&str]) -> Result<Shape, ExpressionError> {
+/// Walks the tree with a stack of our own: depth, node count, no loop within a loop, no name but the declared ones. The
+/// number in the error is the node's.
+pub(crate) fn lint(root: &IdedExpr, variables: &[Variable]) -> Result<Shape, (u64, Fault)> {
     let mut shape = Shape::default();
     let mut bound: Vec<&str> = Vec::new();
-    let mut used: Vec<&str> = Vec::new();
+    let mut used: Vec<(u64, &str)> = Vec::new();
+    let mut fields: Vec<(u64, &str, &str)> = Vec::new();
     let mut nodes = 0_usize;
     let mut pending = vec![Visit { node: root, depth: 1, in_loop: false }];
     while let Some(visit) = pending.pop() {
+        let refuse = |fault| Err((visit.node.id, fault));
         nodes += 1;
         if nodes > TREE_NODES_MAX {
-            return Err(ExpressionError::TooManyNodes);
+            return refuse(Fault::TooManyNodes);
         }
         if visit.depth > TREE_DEPTH_MAX {
-            return Err(ExpressionError::TooDeep);
+            return refuse(Fault::TooDeep);
         }
         match &visit.node.expr {
-            Expr::Ident(name) => used.push(name),
+            Expr::Ident(name) => used.push((visit.node.id, name)),
+            Expr::Select(select) => {
+                if let Expr::Ident(variable) = &select.operand.expr {
+                    fields.push((visit.node.id, variable, &select.field));
+                }
+            }
+            Expr::Call(call) => function(call, visit.in_loop).map_err(|fault| (visit.node.id, fault))?,
             Expr::Comprehension(comprehension) => {
                 if visit.in_loop {
-                    return Err(ExpressionError::NestedLoop);
+                    return refuse(Fault::NestedLoop);
                 }
                 shape.loops = true;
                 bound.extend([comprehension.iter_var.as_str(), comprehension.accu_var.as_str()]);
                 bound.extend(comprehension.iter_var2.as_deref());
             }
-            Expr::Struct(_) => return Err(ExpressionError::Message),
+            Expr::Struct(_) => return refuse(Fault::Message),
             _ => {}
         }
         push_children(&visit, &mut pending);
     }
-    match used.iter().find(|name| !variables.contains(name) && !bound.contains(name)) {
-        None => {
-            let names = variables.iter().filter(|name| used.contains(name)).map(|name| Box::from(*name)).collect();
-            Ok(Shape { names, ..shape })
-        }
-        Some(name) => {
-            Err(ExpressionError::UnknownVariable { name: name.chars().take(64).collect(), known: variables.join(", ") })
+    let unknown = |name: &str| !bound.contains(&name) && !variables.iter().any(|variable| variable.name == name);
+    if let Some((id, name)) = used.iter().filter(|(_, name)| unknown(name)).min() {
+        let known = variables.iter().map(|variable| variable.name.to_owned()).collect();
+        return Err((*id, Fault::UnknownVariable { name: shortened(name), known }));
+    }
+    for (id, name, field) in fields {
+        let variable = variables.iter().find(|variable| variable.name == name && !bound.contains(&name));
+        if let Some(variable) =
+            variable.filter(|variable| !variable.fields.is_empty() && !variable.fields.contains(&field))
+        {
+            let known = variable.fields.iter().map(|field| (*field).to_owned()).collect();
+            return Err((id, Fault::UnknownField { variable: name.to_owned(), name: shortened(field), known }));
         }
     }
+    let named = variables.iter().map(|variable| variable.name);
+    shape.names = named.filter(|name| used.iter().any(|(_, used)| used == name)).collect();
+    Ok(shape)
+}
+
+/// Operators have names that no word can have (`_&&_`, `@in`).
+fn function(call: &CallExpr, in_loop: bool) -> Result<(), Fault> {
+    let name = call.func_name.as_str();
+    if name.contains(['_', '@', '!', '-']) && !MACROS.contains(&name) {
+        return Ok(());
+    }
+    if !FUNCTIONS.contains(&name) {
+        let known = FUNCTIONS.into_iter().chain(MACROS).map(str::to_owned).collect();
+        return Err(Fault::UnknownFunction { name: shortened(name), known });
+    }
+    if name != "matches" {
+        return Ok(());
+    }
+    if in_loop {
+        return Err(Fault::PatternInLoop);
+    }
+    let Some(Expr::Literal(LiteralValue::String(pattern))) = call.args.last().map(|argument| &argument.expr) else {
+        return Err(Fault::Pattern("the pattern must be written out".into()));
+    };
+    let pattern: &str = pattern.inner();
+    if pattern.len() > PATTERN_BYTES_MAX {
+        return Err(Fault::Pattern(format!("the pattern is longer than {PATTERN_BYTES_MAX} bytes")));
+    }
+    // The engine runs in time linear in the text; what remains to bound is the size of the compiled pattern.
+    match regex::RegexBuilder::new(pattern).size_limit(PATTERN_SIZE_BYTES_MAX).build() {
+        Ok(_) => Ok(()),
+        Err(regex::Error::CompiledTooBig(_)) => Err(Fault::Pattern("the pattern is too large once compiled".into())),
+        Err(_) => Err(Fault::Pattern(
+            "this is no regular expression (of the RE2 family: no look-around, no back-references)".into(),
+        )),
+    }
+}
+
+fn shortened(name: &str) -> String {
+    name.chars().take(64).collect()
 }
 
 fn push_children<'e>(visit: &Visit<'e>, pending: &mut Vec<Visit<'e>>) {

@@ -1,11 +1,15 @@
 //! What an expression may be, and what it gives.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use lockgate_expr::{EvaluationError, Expression, ExpressionError};
+use lockgate_expr::{Datum, EvaluationError, Expression, ExpressionError, Fault, Field, Variable};
 use serde_json::{Value, json};
 
 fn compile(text: &str) -> Result<Expression, ExpressionError> {
-    Expression::compile(text, &["claims"])
+    Expression::compile(text, &[Variable::any("claims")])
+}
+
+fn fault(text: &str) -> Fault {
+    compile(text).expect_err(text).fault
 }
 
 fn claims() -> Value {
@@ -15,6 +19,7 @@ fn claims() -> Value {
 #[test]
 fn claims_map_to_strings_and_lists() {
     let claims = claims();
+    let claims = Datum::json(&claims).unwrap();
     let variables = [("claims", &claims)];
     for (text, expected) in [
         ("claims.sub", "bot"),
@@ -46,6 +51,7 @@ fn claims_map_to_strings_and_lists() {
 #[test]
 fn a_wrong_type_or_a_missing_value_is_an_error_that_shows_no_value() {
     let claims = claims();
+    let claims = Datum::json(&claims).unwrap();
     let variables = [("claims", &claims)];
     assert!(matches!(compile("claims.gone").unwrap().string(&variables), Err(EvaluationError::Failed { .. })));
     assert!(matches!(compile("claims.level").unwrap().string(&variables), Err(EvaluationError::WrongType { .. })));
@@ -60,7 +66,7 @@ fn a_wrong_type_or_a_missing_value_is_an_error_that_shows_no_value() {
         "claims.b < claims.a",
         "claims.l[9]",
     ] {
-        let error = compile(text).unwrap().boolean(&[("claims", &secret)]).expect_err(text);
+        let error = compile(text).unwrap().boolean(&[("claims", &Datum::json(&secret).unwrap())]).expect_err(text);
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{text}: {error}");
     }
 }
@@ -70,24 +76,104 @@ fn what_could_cost_without_bound_is_refused_before_it_runs() {
     let nested = "claims.groups.all(a, claims.groups.all(b, true))";
     let mapped = "claims.groups.map(a, claims.groups.map(b, b)).size() > 0";
     for text in [nested, mapped] {
-        assert_eq!(compile(text), Err(ExpressionError::NestedLoop), "{text}");
+        assert_eq!(fault(text), Fault::NestedLoop, "{text}");
     }
     assert!(compile("claims.groups.filter(a, a != '').exists(b, b == 'x')").is_ok(), "a chain is not a nest");
-    assert_eq!(compile(&format!("'{}'", "x".repeat(1024))), Err(ExpressionError::TooLong));
-    assert_eq!(compile(&vec!["1"; 300].join("+")), Err(ExpressionError::TooDeep));
+    assert_eq!(fault(&format!("'{}'", "x".repeat(1024))), Fault::TooLong);
+    assert_eq!(fault(&vec!["1"; 300].join("+")), Fault::TooDeep);
+    assert_eq!(fault(&format!("1 in [{}]", vec!["1"; 450].join(","))), Fault::TooManyNodes);
     for (open, close) in [("(", ")"), ("[", "]"), ("size(", ")")] {
         let text = format!("{}1{}", open.repeat(100), close.repeat(100));
         assert!(compile(&text).is_err(), "{open}");
     }
-    assert!(matches!(compile("secrets.x"), Err(ExpressionError::UnknownVariable { .. })));
-    assert!(matches!(compile("claims.sub +"), Err(ExpressionError::Syntax { .. })));
+    assert!(matches!(fault("secrets.x"), Fault::UnknownVariable { .. }));
+    assert!(matches!(fault("claims.sub +"), Fault::Syntax { .. }));
     for text in ["", "Foo{a: 1}", "claims.?sub"] {
         assert!(compile(text).is_err(), "{text}");
     }
     let long = json!({"groups": vec!["g"; 1_001]});
     let looping = compile("claims.groups.exists(g, g == 'x')").unwrap();
+    let long = Datum::json(&long).unwrap();
     assert_eq!(looping.boolean(&[("claims", &long)]), Err(EvaluationError::TooManyItems));
     assert_eq!(compile("claims.groups").unwrap().strings(&[("claims", &long)]).unwrap().len(), 1_001);
+    let mut deep = json!(1);
+    for _ in 0..100 {
+        deep = json!([deep]);
+    }
+    assert_eq!(Datum::json(&deep).map(drop), Err(EvaluationError::DataTooDeep));
+}
+
+#[test]
+fn a_pattern_is_bounded_before_it_runs() {
+    let claims = claims();
+    let claims = Datum::json(&claims).unwrap();
+    assert_eq!(compile("claims.sub.matches('^b.t$')").unwrap().boolean(&[("claims", &claims)]), Ok(true));
+    for (text, why) in [
+        ("claims.sub.matches(claims.sub)", "written out"),
+        ("claims.sub.matches('(')", "no regular expression"),
+        ("claims.sub.matches('a(?=b)')", "no regular expression"),
+        ("claims.sub.matches('((a{100}){100}){100}')", "too large"),
+        ("matches(claims.sub, '(a{1000}){1000}')", "too large"),
+    ] {
+        assert!(matches!(fault(text), Fault::Pattern(message) if message.contains(why)), "{text}");
+    }
+    let long = format!("claims.sub.matches('{}')", "a".repeat(257));
+    assert!(matches!(fault(&long), Fault::Pattern(message) if message.contains("longer")));
+    assert_eq!(fault("claims.groups.exists(g, g.matches('a'))"), Fault::PatternInLoop);
+}
+
+#[test]
+fn a_mistake_is_told_with_its_place_and_its_fix() {
+    let shaped = [Variable { name: "action", fields: &["verb", "namespace"] }, Variable::any("object")];
+    for (text, line, column, message, fix) in [
+        ("objekt.spec == 1", 1, 1, "unknown variable objekt", "did you mean `object`?"),
+        ("true &&\n  objekt.spec == 1", 2, 3, "unknown variable objekt", "object"),
+        ("action.vreb == 'get'", 1, 8, "action has no field vreb", "did you mean `verb`?"),
+        ("has(action.nmespace)", 1, 12, "action has no field nmespace", "did you mean `namespace`?"),
+        ("action.verb.startWith('g')", 1, 13, "unknown function startWith", "did you mean `startsWith`?"),
+        ("true && frob(1)", 1, 9, "unknown function frob", "use one of"),
+        ("object.a.all(x, object.b.all(y, x == y))", 1, 29, "a loop", "chain loops"),
+        ("action.verb =", 1, 0, "", "CEL"),
+        ("object.x == Foo{a: 1}", 1, 16, "message literals", "a map"),
+    ] {
+        let error = Expression::compile(text, &shaped).expect_err(text);
+        assert!(error.to_string().contains(message) && error.fault.fix().contains(fix), "{text}: {error}");
+        assert_eq!(error.line, line, "{text}: {error}");
+        assert!(column == 0 || error.column == column, "{text}: {error}");
+    }
+    assert!(Expression::compile("object.anything.at.all == 1 && action.verb == 'get'", &shaped).is_ok());
+    assert!(Expression::compile("object.a.exists(action, action.x == 1)", &shaped).is_ok(), "a loop's own name");
+}
+
+#[test]
+fn a_time_has_hours_also_in_another_zone() {
+    let now = Datum::instant(1_795_600_800_000_000); // 2026-11-25T10:00:00Z, a Wednesday
+    let variables = [("now", &now)];
+    let holds = |text: &str| Expression::compile(text, &[Variable::any("now")]).unwrap().boolean(&variables);
+    for text in [
+        "now.getHours() == 10",
+        "now.getHours('Europe/Berlin') == 11",
+        "now.getHours('+05:30') == 15",
+        "now.getDayOfWeek() == 3",
+        "now > timestamp('2026-11-25T09:59:59Z') && now - timestamp('2026-11-25T09:00:00Z') == duration('1h')",
+    ] {
+        assert_eq!(holds(text), Ok(true), "{text}");
+    }
+    assert!(holds("now.getHours('Middle/Earth') == 1").is_err());
+}
+
+#[test]
+fn a_map_of_fields_is_what_json_would_be() {
+    let groups = vec!["a".to_owned(), "b".to_owned()];
+    let fields =
+        Datum::map([("id", Field::Text("bot")), ("groups", Field::Texts(&groups)), ("flag", Field::Flag(true))]);
+    let subject = [Variable { name: "subject", fields: &["id", "groups", "flag"] }];
+    let text = "subject.id == 'bot' && 'b' in subject.groups && subject.flag && subject.groups == ['a', 'b']";
+    assert_eq!(Expression::compile(text, &subject).unwrap().boolean(&[("subject", &fields)]), Ok(true));
+    let unbound = Expression::compile("subject.id == 'x'", &subject).unwrap().boolean(&[]);
+    assert!(
+        matches!(unbound, Err(EvaluationError::Failed { reason, .. }) if reason == "subject is not there for this request")
+    );
 }
 
 proptest::proptest! {
@@ -96,6 +182,7 @@ proptest::proptest! {
     fn any_text_compiles_or_is_refused(text in "[a-z0-9(){}\\[\\].,+*!?:<>=&|'\" -]{0,200}") {
         if let Ok(expression) = compile(&text) {
             let claims = claims();
+            let claims = Datum::json(&claims).unwrap();
             let evaluated = expression.strings(&[("claims", &claims)]);
             proptest::prop_assert!(evaluated.is_ok() || evaluated.is_err());
         }

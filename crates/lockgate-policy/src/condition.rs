@@ -1,49 +1,104 @@
-//! `when:` — what the match fields cannot say, in CEL over `subject`, `action` and `object`.
+//! `when:` — what the match fields cannot say, in CEL. The names are [`VARIABLES`].
 //!
 //! - `subject`: as in the audit record (`id`, `kind`, `owner`, `groups`, …).
 //! - `action`: as in the audit record (`verb`, `resource`, `namespace`, `name`, `risk`, …), with `argv`, `container`,
-//!   `tty` and `stdin` of an exec or attach, `dryRun`, and the `cluster` and its `environment`. Absent texts are empty.
+//!   `tty` and `stdin` of an exec or attach, and `dryRun`. Absent texts are empty.
+//! - `cluster`: its `name`, its `environment`, whether it wants `fourEyes`.
 //! - `object`: the decoded body, the operations of a JSON Patch, or null.
+//! - `oldObject`: the object as it is in the cluster. Where there is none, a condition on it cannot be evaluated.
 //! - `change`: what the request changes ([`Change`]), compared with the live object where that is known.
+//! - `now`: when it is decided, a CEL timestamp: `now.getHours('Europe/Berlin')`.
 //!
 //! A condition that cannot be evaluated (a field that is not there, say) counts against the request: a rule that allows
 //! does not match, a rule that denies or asks does. `has(object.spec) && …` asks first.
+//!
+//! Each value is made when the first condition looks at it, borrows what it can, and serves every condition of the
+//! policy.
 
 use std::cell::OnceCell;
 
-use lockgate_core::{Action, Subject};
-use lockgate_expr::{EvaluationError, Expression, ExpressionError};
+use lockgate_core::{Action, Stream, Subject, SubjectKind};
+use lockgate_expr::{Datum, EvaluationError, Expression, ExpressionError, Field, Variable};
 use serde_json::Value;
 
 use crate::change::Change;
 use crate::decide::Facts;
 use crate::matching::Direction;
+use crate::reader::RISKS;
 use crate::risk;
 
-/// The names that a condition may use.
-const VARIABLES: [&str; 5] = ["subject", "action", "object", OLD_OBJECT, CHANGE];
 /// The object as it is in the cluster.
 pub(crate) const OLD_OBJECT: &str = "oldObject";
 /// What the request changes.
 pub(crate) const CHANGE: &str = "change";
 
+/// The names that a condition may use, and the fields of those that have a shape of their own.
+const VARIABLES: [Variable; 7] = [
+    Variable { name: "subject", fields: &["issuer", "id", "kind", "groups", "owner", "onBehalfOf"] },
+    Variable { name: "action", fields: &ACTION_FIELDS },
+    Variable { name: "cluster", fields: &["name", "environment", "fourEyes"] },
+    Variable::any("object"),
+    Variable::any(OLD_OBJECT),
+    Variable { name: CHANGE, fields: &CHANGE_FIELDS },
+    Variable::any("now"),
+];
+
+const ACTION_FIELDS: [&str; 17] = [
+    "verb",
+    "apiGroup",
+    "apiVersion",
+    "resource",
+    "subresource",
+    "namespace",
+    "name",
+    "path",
+    "risk",
+    "stream",
+    "dryRun",
+    "argv",
+    "container",
+    "tty",
+    "stdin",
+    // Before there was `cluster`.
+    "cluster",
+    "environment",
+];
+
+/// As [`Change`] serialises.
+const CHANGE_FIELDS: [&str; 15] = [
+    "compared",
+    "fields",
+    "replicas",
+    "maxReplicas",
+    "paused",
+    "images",
+    "serviceAccount",
+    "privileged",
+    "secrets",
+    "projectedVolumes",
+    "finalizersRemoved",
+    "ownerReferencesAdded",
+    "selectorChanged",
+    "versionsRemoved",
+    "rbac",
+];
+
 pub(crate) fn compile(text: &str) -> Result<Expression, ExpressionError> {
     Expression::compile(text, &VARIABLES)
 }
 
-/// What conditions see of one request; made when the first is evaluated.
+/// What conditions see of one request; each value is made when the first condition looks at it.
 pub(crate) struct Scene<'r> {
     subject: &'r Subject,
     cluster: &'r str,
     action: &'r Action,
     facts: &'r Facts<'r>,
-    values: OnceCell<(Value, Value)>,
-    change: OnceCell<Value>,
+    values: [OnceCell<Result<Option<Datum<'r>>, EvaluationError>>; VARIABLES.len()],
 }
 
 impl<'r> Scene<'r> {
     pub(crate) const fn new(subject: &'r Subject, cluster: &'r str, action: &'r Action, facts: &'r Facts<'r>) -> Self {
-        Self { subject, cluster, action, facts, values: OnceCell::new(), change: OnceCell::new() }
+        Self { subject, cluster, action, facts, values: [const { OnceCell::new() }; VARIABLES.len()] }
     }
 
     /// Whether the condition leaves the rule in force.
@@ -54,44 +109,132 @@ impl<'r> Scene<'r> {
 
     /// The condition's own value.
     pub(crate) fn evaluate(&self, condition: &Expression) -> Result<bool, EvaluationError> {
-        let (subject, action) = self.values.get_or_init(|| (self.subject(), self.action()));
-        let object = self.facts.object.unwrap_or(&Value::Null);
-        let known = [("subject", subject), ("action", action), ("object", object)];
-        let old_object = self.facts.old_object.map(|old| (OLD_OBJECT, old));
-        let change = condition.uses(CHANGE).then(|| (CHANGE, self.change.get_or_init(|| self.change())));
-        // Without an old object the name is unbound, so that a condition on it cannot be evaluated.
-        let variables: Vec<(&str, &Value)> = known.into_iter().chain(old_object).chain(change).collect();
-        condition.boolean(&variables)
+        let mut bindings = Vec::with_capacity(VARIABLES.len());
+        for (variable, value) in VARIABLES.iter().zip(&self.values) {
+            if !condition.uses(variable.name) {
+                continue;
+            }
+            match value.get_or_init(|| self.value(variable.name)) {
+                Ok(Some(datum)) => bindings.push((variable.name, datum)),
+                // The name stays unbound, so that a condition on it cannot be evaluated.
+                Ok(None) => {}
+                Err(error) => return Err(error.clone()),
+            }
+        }
+        condition.boolean(&bindings)
     }
 
-    fn change(&self) -> Value {
+    fn value(&self, name: &str) -> Result<Option<Datum<'r>>, EvaluationError> {
+        match name {
+            "subject" => Ok(Some(self.subject())),
+            "action" => Ok(Some(self.action())),
+            "cluster" => Ok(Some(self.cluster())),
+            "object" => Datum::json(self.facts.object.unwrap_or(&Value::Null)).map(Some),
+            OLD_OBJECT => self.facts.old_object.map(Datum::json).transpose(),
+            CHANGE => self.change().map(Some),
+            "now" => Ok(self.facts.now.map(|now| Datum::instant(now.microseconds()))),
+            _ => Ok(None),
+        }
+    }
+
+    fn subject(&self) -> Datum<'r> {
+        let Subject { issuer, id, kind, owner, on_behalf_of, groups, token_id: _ } = self.subject;
+        let kind = match kind {
+            SubjectKind::Agent => "agent",
+            SubjectKind::Human => "human",
+        };
+        Datum::map([
+            ("issuer", Field::Text(issuer)),
+            ("id", Field::Text(id)),
+            ("kind", Field::Text(kind)),
+            ("groups", Field::Texts(groups)),
+            ("owner", Field::Text(owner.as_deref().unwrap_or_default())),
+            ("onBehalfOf", Field::Text(on_behalf_of.as_deref().unwrap_or_default())),
+        ])
+    }
+
+    fn cluster(&self) -> Datum<'r> {
+        Datum::map([
+            ("name", Field::Text(self.cluster)),
+            ("environment", Field::Text(self.facts.environment)),
+            ("fourEyes", Field::Flag(self.facts.four_eyes)),
+        ])
+    }
+
+    fn action(&self) -> Datum<'r> {
+        let action = self.action;
+        let exec = self.facts.options.exec.as_ref();
+        let risk = RISKS.iter().find(|(risk, _)| *risk == action.risk).map_or("", |(_, word)| word);
+        let text = |text: &'r Option<String>| Field::Text(text.as_deref().unwrap_or_default());
+        Datum::map([
+            ("verb", Field::Text(action.verb.as_str())),
+            ("apiGroup", Field::Text(&action.api_group)),
+            ("apiVersion", Field::Text(&action.api_version)),
+            ("resource", Field::Text(&action.resource)),
+            ("subresource", text(&action.subresource)),
+            ("namespace", text(&action.namespace)),
+            ("name", text(&action.name)),
+            ("path", Field::Text(&action.path)),
+            ("risk", Field::Text(risk)),
+            ("stream", Field::Text(stream(action.stream))),
+            ("dryRun", Field::Flag(self.facts.options.dry_run)),
+            ("argv", Field::Texts(exec.map_or(&[], |exec| exec.argv.as_slice()))),
+            ("container", Field::Text(exec.and_then(|exec| exec.container.as_deref()).unwrap_or_default())),
+            ("tty", Field::Flag(exec.is_some_and(|exec| exec.tty))),
+            ("stdin", Field::Flag(exec.is_some_and(|exec| exec.stdin))),
+            ("cluster", Field::Text(self.cluster)),
+            ("environment", Field::Text(self.facts.environment)),
+        ])
+    }
+
+    fn change(&self) -> Result<Datum<'r>, EvaluationError> {
         let request = risk::Request::of(self.action, self.facts.options, self.facts.object);
         let change = Change::of(&request.with_old_object(self.facts.old_object));
         // Texts, numbers and lists of them: there is nothing that JSON could not say.
-        serde_json::to_value(change).unwrap_or(Value::Null)
+        Datum::copied(&serde_json::to_value(change).unwrap_or(Value::Null))
+    }
+}
+
+const fn stream(stream: Stream) -> &'static str {
+    match stream {
+        Stream::None => "none",
+        Stream::Watch => "watch",
+        Stream::Logs => "logs",
+        Stream::Exec => "exec",
+        Stream::Attach => "attach",
+        Stream::Portforward => "portforward",
+        Stream::Proxy => "proxy",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_fields_of_a_change_are_those_that_it_has() {
+        let json = serde_json::to_value(Change::default()).unwrap();
+        let has: BTreeSet<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(has, CHANGE_FIELDS.into_iter().collect());
     }
 
-    fn subject(&self) -> Value {
-        let Subject { issuer, id, kind, owner, on_behalf_of, groups, token_id: _ } = self.subject;
-        serde_json::json!({
-            "issuer": issuer, "id": id, "kind": kind, "groups": groups,
-            "owner": owner.as_deref().unwrap_or_default(),
-            "onBehalfOf": on_behalf_of.as_deref().unwrap_or_default(),
-        })
-    }
-
-    fn action(&self) -> Value {
-        let action = self.action;
-        let exec = self.facts.options.exec.clone().unwrap_or_default();
-        serde_json::json!({
-            "cluster": self.cluster, "environment": self.facts.environment,
-            "verb": action.verb, "apiGroup": action.api_group, "apiVersion": action.api_version,
-            "resource": action.resource, "subresource": action.subresource.as_deref().unwrap_or_default(),
-            "namespace": action.namespace.as_deref().unwrap_or_default(),
-            "name": action.name.as_deref().unwrap_or_default(),
-            "path": action.path, "risk": action.risk, "stream": action.stream,
-            "dryRun": self.facts.options.dry_run,
-            "argv": exec.argv, "container": exec.container.unwrap_or_default(), "tty": exec.tty, "stdin": exec.stdin,
-        })
+    #[test]
+    fn words_are_those_of_the_record() {
+        for (risk, word) in RISKS {
+            assert_eq!(serde_json::to_value(risk).unwrap(), word);
+        }
+        for value in [
+            Stream::None,
+            Stream::Watch,
+            Stream::Logs,
+            Stream::Exec,
+            Stream::Attach,
+            Stream::Portforward,
+            Stream::Proxy,
+        ] {
+            assert_eq!(serde_json::to_value(value).unwrap(), stream(value));
+        }
     }
 }

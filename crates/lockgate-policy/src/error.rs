@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde_saphyr::Location;
+use lockgate_expr::{ExpressionError, distance};
+use serde_saphyr::{Location, Spanned};
 
 /// A refused policy document. `Display` gives line, column, the line itself and the fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,12 @@ pub struct PolicyError {
 impl PolicyError {
     pub(crate) fn at(text: &str, place: Location, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::new(text, place.line(), place.column(), message.into(), fix.into())
+    }
+
+    /// A mistake in an expression, told at its own place in the document. `written` is where the expression begins.
+    pub(crate) fn expression(text: &str, written: &Spanned<String>, what: &str, error: &ExpressionError) -> Self {
+        let (line, column) = within(text, written, error.line, error.column);
+        Self::new(text, line, column, format!("{what}: {}", error.fault), error.fault.fix())
     }
 
     pub(crate) fn whole(message: impl Into<String>, fix: impl Into<String>) -> Self {
@@ -75,6 +82,27 @@ impl fmt::Display for PolicyError {
 
 impl std::error::Error for PolicyError {}
 
+/// Where line and column of a YAML scalar's value stand in the document: the line's own text is looked for from where the
+/// scalar begins on; where it is written otherwise (escaped, folded), that beginning is the answer.
+fn within(text: &str, written: &Spanned<String>, line: usize, column: usize) -> (u64, u64) {
+    let start = written.referenced;
+    let begins = (start.line(), start.column());
+    let Some(wanted) = written.value.lines().nth(line.saturating_sub(1)).filter(|line| !line.trim().is_empty()) else {
+        return begins;
+    };
+    let first = usize::try_from(start.line().saturating_sub(1)).unwrap_or(usize::MAX);
+    let last_lines = written.value.lines().count() + 1;
+    for (index, source) in text.lines().enumerate().skip(first).take(last_lines) {
+        let from = if index == first { usize::try_from(start.column().saturating_sub(1)).unwrap_or(0) } else { 0 };
+        let Some(offset) = source.char_indices().nth(from).map(|(offset, _)| offset) else { continue };
+        let Some(found) = source.get(offset..).and_then(|rest| rest.find(wanted)) else { continue };
+        let before = source.get(..offset + found).unwrap_or_default().chars().count();
+        let inside = wanted.get(..column.saturating_sub(1)).unwrap_or_default().chars().count();
+        return ((index + 1) as u64, (before + inside + 1) as u64);
+    }
+    begins
+}
+
 /// The nearest known word, if one is near; else all of them.
 pub(crate) fn choose(found: &str, known: &[&str]) -> String {
     let near = known.iter().map(|word| (distance(found, word), *word)).min();
@@ -82,21 +110,4 @@ pub(crate) fn choose(found: &str, known: &[&str]) -> String {
         Some((steps, word)) if steps <= 2.max(word.len() / 3) => format!("did you mean `{word}`?"),
         _ => format!("use one of {}", known.join(", ")),
     }
-}
-
-/// Levenshtein distance, on the first 64 characters.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, from) in left.chars().take(64).enumerate() {
-        let mut next = vec![index + 1];
-        for (column, to) in right.iter().enumerate() {
-            let keep = row.get(column).copied().unwrap_or(0) + usize::from(from != *to);
-            let remove = row.get(column + 1).copied().unwrap_or(0) + 1;
-            let insert = next.last().copied().unwrap_or(0) + 1;
-            next.push(keep.min(remove).min(insert));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }

@@ -75,11 +75,7 @@ impl Reader<'_> {
         let when = match &written.when {
             None => None,
             Some(when) => Some(condition::compile(&when.value).map_err(|error| {
-                self.error(
-                    when.referenced,
-                    format!("`when` of rule `{name}`: {error}"),
-                    "see the CEL language's definition",
-                )
+                PolicyError::expression(self.text, when, &format!("`when` of rule `{name}`"), &error)
             })?),
         };
         let verdict = match (written.allow, written.deny, written.ask) {

@@ -337,3 +337,25 @@ fn a_condition_on_the_old_object_asks_for_it_and_counts_against_the_request_with
     assert_eq!(effect(Some(&team("bank"))), Effect::Deny);
     assert_eq!(effect(None), Effect::Deny);
 }
+
+#[test]
+fn a_condition_sees_the_cluster_and_the_time() {
+    let policy = policy(
+        "- name: office-hours\n  match: {verbs: [patch]}\n  \
+         when: cluster.environment == 'production' && now.getHours('Europe/Berlin') in [9, 10, 11]\n  allow: {}\n\
+         - name: two-people\n  match: {verbs: [create]}\n  when: cluster.fourEyes && cluster.name == 'shop'\n  allow: {}\n",
+    );
+    let options = Options::default();
+    let effect = |verb, facts: &Facts<'_>| {
+        policy.decide(&agent(), "shop", &action(verb, "deployments", Some("shop"), Some("web")), facts).effect
+    };
+    let at = |time: Option<&str>| {
+        let now = time.map(|time| time.parse().unwrap());
+        effect(Verb::Patch, &Facts { environment: "production", now, ..Facts::new(&options) })
+    };
+    assert_eq!(at(Some("2026-11-25T08:30:00Z")), Effect::Allow);
+    assert_eq!(at(Some("2026-11-25T07:30:00Z")), Effect::Deny);
+    assert_eq!(at(None), Effect::Deny, "nobody says what time it is");
+    assert_eq!(effect(Verb::Create, &Facts { four_eyes: true, ..Facts::new(&options) }), Effect::Allow);
+    assert_eq!(effect(Verb::Create, &Facts::new(&options)), Effect::Deny);
+}

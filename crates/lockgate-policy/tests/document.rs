@@ -8,7 +8,7 @@ const HEAD: &str = "apiVersion: lockgate.dev/v1\nkind: Policy\nrules:\n";
 /// The text after the head, the line it is refused at, what the message and the fix say.
 const REFUSED: [(&str, u64, &str, &str); 22] = [
     ("- name: a\n  when: 'object.'\n  allow: {}\n", 5, "`when` of rule `a`", "CEL"),
-    ("- name: a\n  when: claims.sub == 'x'\n  allow: {}\n", 5, "unknown variable claims", "CEL"),
+    ("- name: a\n  when: claims.sub == 'x'\n  allow: {}\n", 5, "unknown variable claims", "use one of subject"),
     (
         "- name: a\n  match: {namespace: [x]}\n  allow: {}\n",
         5,
@@ -84,4 +84,26 @@ fn a_policy_too_large_is_refused() {
     assert!(Policy::parse(&text).is_err());
     let many: String = (0..2_001).map(|index| format!("- name: r{index}\n  allow: {{}}\n")).collect();
     assert!(Policy::parse(&format!("{HEAD}{many}")).expect_err("too many").message.contains("2000 rules"));
+}
+
+#[test]
+fn a_mistake_in_a_condition_is_told_at_its_own_place() {
+    for (rule, line, column, message, fix) in [
+        ("- name: a\n  when: action.vreb == 'get'\n  allow: {}\n", 5, 16, "action has no field vreb", "`verb`"),
+        ("- name: a\n  when: \"true && objekt.x\"\n  allow: {}\n", 5, 18, "unknown variable objekt", "`object`"),
+        (
+            "- name: a\n  when: |\n    true &&\n      objekt.x\n  allow: {}\n",
+            7,
+            7,
+            "unknown variable objekt",
+            "`object`",
+        ),
+        ("- {name: a, when: change.replicas.to.sise() > 1, allow: {}}\n", 4, 38, "unknown function sise", "`size`"),
+        ("- {name: a, when: change.replica.to > 1, allow: {}}\n", 4, 26, "change has no field replica", "`replicas`"),
+        ("- {name: a, when: \"object.a.matches('(')\", allow: {}}\n", 4, 36, "no regular expression", "matches("),
+    ] {
+        let error = Policy::parse(&format!("{HEAD}{rule}")).expect_err(rule);
+        assert_eq!((error.line, error.column), (line, column), "{error}");
+        assert!(error.message.contains(message) && error.fix.contains(fix), "{error}");
+    }
 }
