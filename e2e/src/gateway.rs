@@ -15,6 +15,8 @@ use crate::until;
 /// A running gateway; it ends when dropped.
 pub struct Gateway {
     pub url: String,
+    /// Its console.
+    pub console: String,
     pub child: Child,
     pub log: PathBuf,
 }
@@ -56,7 +58,8 @@ impl Gateway {
             async move { tokio::net::TcpStream::connect(&address).await.ok() }
         })
         .await;
-        Self { url: format!("https://{address}"), child, log }
+        let console = config.pointer("/listen/console").and_then(Value::as_str).expect("an address");
+        Self { url: format!("https://{address}"), console: format!("https://{console}"), child, log }
     }
 
     /// A door to one of its clusters.

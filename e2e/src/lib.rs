@@ -4,6 +4,7 @@
 //!
 //! Start with `environment::Environment::get`, then `program::kubectl`.
 
+pub mod agent;
 pub mod browser;
 pub mod environment;
 pub mod gateway;

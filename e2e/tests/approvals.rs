@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use e2e::environment::{AGENT_USER, Environment};
 use e2e::http::{Door, Protocol};
-use e2e::person::{Who, approval, decide, lockgate, lockgate_with, pending, sign_approver_in, text};
+use e2e::person::{Who, approval, decide, lockgate, lockgate_with, pending, reopen, sign_approver_in, text};
 use e2e::program::{Said, Way, admin, administrator, end_of, kubectl, run, spawn};
 use e2e::{token, unique, until};
 use serde_json::{Value, json};
@@ -161,6 +161,7 @@ async fn an_old_sign_in_cannot_decide() {
     let fresh = Door::console(&token::signed(&claims, "JWT"));
     let denied = fresh.send("POST", &format!("/api/v1/approvals/{id}/deny"), &[JSON], NOTE).await;
     assert_eq!(denied.status, 200, "{}", denied.text());
+    reopen(&id).await;
     assert_eq!(end_of(held).await.code, Some(1));
     remove(&name).await;
 }

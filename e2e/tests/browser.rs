@@ -1,7 +1,7 @@
 //! A person with a browser: signs in, sees a held request appear without reloading, approves one and denies one.
 
 use e2e::browser::{Browser, LIGHT};
-use e2e::person::{approval, pending, text};
+use e2e::person::{approval, pending, reopen, text};
 use e2e::program::{Way, admin, administrator, end_of, kubectl, run, spawn};
 use e2e::{unique, until};
 use serde_json::Value;
@@ -37,6 +37,9 @@ async fn a_person_signs_in_sees_a_request_appear_and_decides() {
         .await;
         assert_eq!(text(&decided, "/note"), note);
         let said = end_of(held).await;
+        if word == "deny" {
+            reopen(&id).await;
+        }
         if word == "approve" {
             assert_eq!(said.code, Some(0), "{}", said.text());
         } else {

@@ -46,10 +46,12 @@ pub(super) async fn standing(gateway: &Gateway, understood: &mut Understood) -> 
     }
     observe::target(gateway, understood).await?;
     let effect = effect(understood);
-    match denials.into_iter().find(|denial| has_effect(denial, &effect)) {
-        Some(denial) if denial.fingerprint == approve::fingerprint_of(understood) => {
-            Err(Refusal::DeniedByHuman(Box::new(denial)))
-        }
+    denials.retain(|denial| has_effect(denial, &effect));
+    let own = approve::fingerprint_of(understood);
+    // The newest; the one of this very request, where there is one.
+    let same = denials.iter().position(|denial| denial.fingerprint == own);
+    match denials.into_iter().nth(same.unwrap_or(0)) {
+        Some(denial) if same.is_some() => Err(Refusal::DeniedByHuman(Box::new(denial))),
         Some(denial) => Err(Refusal::DeniedBefore(Box::new(denial))),
         None => Ok(()),
     }

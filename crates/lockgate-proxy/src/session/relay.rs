@@ -11,6 +11,8 @@ use lockgate_wire::channel::{Direction, FrameKind, MESSAGE_BYTES_MAX, Protocol, 
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_util::sync::CancellationToken;
@@ -244,7 +246,7 @@ async fn between(
         bytes: 0,
         status: Vec::new(),
     };
-    let (reason, close) = {
+    let (reason, mut close) = {
         let outward_run = outward.run();
         tokio::pin!(outward_run);
         let inward_run = inward.run();
@@ -269,7 +271,11 @@ async fn between(
     let mut bytes = outward.bytes;
     let reason = if reason == Reason::UpstreamLost && !status.is_empty() { Reason::Completed } else { reason };
     if status.is_empty() && !matches!(reason, Reason::Completed | Reason::ClientClosed) {
-        bytes = bytes.saturating_add(tell_failure(&mut outward, reason).await);
+        if let Some(told) = tell_failure(&mut outward, reason).await {
+            bytes = bytes.saturating_add(told);
+            // kubectl reads the error channel only from a session that was closed as a whole one is.
+            close = Some(CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() });
+        }
     }
     drop((inward, outward));
     farewell(to_client, from_client, to_upstream, reason, close).await;
@@ -294,12 +300,9 @@ fn from_process(stopped: Stopped) -> (Reason, Option<CloseFrame>) {
 }
 
 /// Closing alone reads as success to today's kubectl (kubernetes/kubectl#1726): say on the error channel that it was
-/// none. On record too, unless the recorder is what failed.
-async fn tell_failure(outward: &mut Way<'_>, reason: Reason) -> u64 {
-    let Some(message) = outward.protocol.failure_frame(&format!("lockgate ended the session: {}", reason.as_str()))
-    else {
-        return 0;
-    };
+/// none. On record too, unless the recorder is what failed. The bytes that are on record; `None`: the client was not told.
+async fn tell_failure(outward: &mut Way<'_>, reason: Reason) -> Option<u64> {
+    let message = outward.protocol.failure_frame(&format!("lockgate ended the session: {}", reason.as_str()))?;
     let before = outward.bytes;
     let message = Bytes::from(message);
     let told = match reason {
@@ -308,8 +311,9 @@ async fn tell_failure(outward: &mut Way<'_>, reason: Reason) -> u64 {
     };
     if told.is_err() {
         tracing::debug!("a session's client was gone before it could be told why it ended");
+        return None;
     }
-    outward.bytes.saturating_sub(before)
+    Some(outward.bytes.saturating_sub(before))
 }
 
 /// Closes both sides; gives the client a moment to read what is on its way.
