@@ -4,11 +4,12 @@
 
 use std::path::PathBuf;
 
+use e2e::agent::Agent;
 use e2e::browser::{Browser, DARK, LIGHT, PHONE};
 use e2e::environment::Environment;
-use e2e::person::{decide, pending, sessions, text};
+use e2e::person::{Who, decide, lockgate, pending, sessions, sign_approver_in, text};
 use e2e::program::{Way, admin, end_of, kubectl, run, spawn};
-use e2e::until;
+use e2e::{unique, until};
 
 #[tokio::main]
 async fn main() {
@@ -29,6 +30,7 @@ async fn main() {
     })
     .await;
 
+    let (stopped, key) = frozen().await;
     for screen in [LIGHT, DARK, PHONE] {
         let browser = Browser::start(&format!("screenshots-{}", screen.name), screen).await;
         browser.open("/approvals").await;
@@ -43,6 +45,8 @@ async fn main() {
         for (page, path, testid) in [
             ("approvals", "/approvals".to_owned(), "approvals"),
             ("approval", format!("/approvals/{id}"), "summary"),
+            ("agents", "/agents".to_owned(), "agents"),
+            ("agent", format!("/agents/{key}"), "standing"),
             ("requests", "/requests".to_owned(), "requests"),
             ("sessions", "/sessions".to_owned(), "sessions"),
             ("session", format!("/sessions/{}", text(&session, "/id")), "player"),
@@ -56,4 +60,25 @@ async fn main() {
     decide("deny", &id, "only for the pictures").await.ok();
     end_of(held).await;
     admin(["delete", "namespace", &name, "--wait=false"]).await;
+    stopped.remove().await;
+}
+
+/// An agent whose requests were denied three times in a row, and its key.
+async fn frozen() -> (Agent, String) {
+    let agent = Agent::at_the_demos().await;
+    sign_approver_in().await;
+    for note in ["Not while the sale is on.", "Still no: ask the shop team.", "Stop asking. Talk to Ada."] {
+        let name = format!("pictures-{}", unique());
+        admin(["create", "namespace", &name]).await;
+        let held = spawn(agent.kubectl(["delete", "namespace", &name]));
+        let id = pending(&name, &[]).await;
+        lockgate(Who::Approver, &["approvals", "deny", &id, "--note", note]).await.ok();
+        end_of(held).await;
+        admin(["delete", "namespace", &name, "--wait=false"]).await;
+    }
+    let list = lockgate(Who::Approver, &["agents", "list", "--frozen"]).await.ok().json();
+    let mut agents = list.as_array().expect("a list").iter();
+    let own = agents.find(|frozen| text(frozen, "/subject/id") == agent.name).expect("it is frozen");
+    let key = text(own, "/key").to_owned();
+    (agent, key)
 }

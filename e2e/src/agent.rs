@@ -32,6 +32,16 @@ impl Agent {
     /// # Panics
     /// If that does not work.
     pub async fn new(gateway: &Gateway) -> Self {
+        Self::at(&gateway.url, &gateway.console).await
+    }
+
+    /// The same at the demo's gateway.
+    pub async fn at_the_demos() -> Self {
+        let demo = &Environment::get().demo;
+        Self::at(&demo.gateway_url, &demo.console_url).await
+    }
+
+    async fn at(gateway: &str, console: &str) -> Self {
         let name = format!("agent-{}", unique());
         let directory = Environment::get().directory(&name);
         let mut claims = token::claims(&token::agent().await);
@@ -44,11 +54,11 @@ impl Agent {
         let role = format!("--clusterrole={name}");
         admin(["create", "clusterrolebinding", &name, &role, "--serviceaccount=lockgate:lockgate"]).await;
         let kubeconfig = directory.join("kubeconfig");
-        std::fs::write(&kubeconfig, kubeconfig_of(&gateway.url, &token).to_string()).expect("kubeconfig");
+        std::fs::write(&kubeconfig, kubeconfig_of(gateway, &token).to_string()).expect("kubeconfig");
         std::fs::write(directory.join("token"), &token).expect("token");
         let client = directory.join("client.yaml");
         let file = json!({
-            "server": gateway.console, "gateway": gateway.url, "caFile": Environment::get().demo.ca_file, "tokenFile": "token",
+            "server": console, "gateway": gateway, "caFile": Environment::get().demo.ca_file, "tokenFile": "token",
         });
         std::fs::write(&client, file.to_string()).expect("client.yaml");
         Self { name, token, directory, kubeconfig, client }

@@ -144,9 +144,8 @@ impl Policy {
     }
 
     fn deny(&self, rule: &Rule, what: &str, message: Option<&str>) -> Decision {
-        let own = message.map(|message| format!(" {message}")).unwrap_or_default();
-        let message = format!("Rule `{}` denies {what}.{own} {}", rule.name, next_step(&rule.name));
-        Decision { message: Some(message), ..self.verdict(rule, format!("rule `{}` denies {what}", rule.name)) }
+        let message = message.map(str::to_owned);
+        Decision { message, ..self.verdict(rule, format!("rule `{}` denies {what}", rule.name)) }
     }
 
     fn deny_part(&self, rule: &Rule, what: &str) -> Decision {
@@ -160,10 +159,6 @@ impl Policy {
     }
 
     fn deny_unmatched(&self, what: &str) -> Decision {
-        let message = format!(
-            "No rule of the policy allows {what}, and what no rule allows is denied. If it is needed, ask the owner of \
-             the policy for a rule; do not try the same by another command, tool or credential."
-        );
         Decision {
             effect: Effect::Deny,
             rule: None,
@@ -171,7 +166,7 @@ impl Policy {
             reasons: vec![format!("no rule matches {what}")],
             obligations: Obligations::default(),
             terms: None,
-            message: Some(message),
+            message: None,
         }
     }
 
@@ -258,13 +253,6 @@ pub(crate) fn terms_in_words(terms: &Terms) -> String {
         seconds => format!("{seconds}s"),
     };
     format!("{}{owner}, within {time}", approvers(terms))
-}
-
-fn next_step(rule: &str) -> String {
-    format!(
-        "If it is needed, ask the owner of the policy about rule `{rule}`; do not try the same by another command, tool \
-         or credential."
-    )
 }
 
 /// `agent:demo to delete deployments.apps/web in namespace shop of cluster prod`

@@ -6,10 +6,13 @@ use super::{Reason, Status, forbidden, phrase, refused, shortened};
 
 /// Longest description of what is wrong, in bytes.
 const WRONG_BYTES_MAX: usize = 450;
+/// Longest next step, in bytes.
+const NEXT_BYTES_MAX: usize = 120;
 
-/// The request has no meaning here, or more than one. `what` says which part, and what would be right.
+/// The request has no meaning here, or more than one. `what` says which part, and what would be right: a step of its own
+/// (`…. Next step: …`, as in [`crate::WireError`]) or the usual one for its code.
 pub fn not_understood(code: u16, reason: Reason, what: &str) -> Status {
-    let next = match code {
+    let usual = match code {
         404 => "set the kubeconfig's server to https://<gateway>/clusters/<name>",
         413 | 414 => "send less in one request",
         406 => "send the request again with `Accept: application/json`",
@@ -17,7 +20,8 @@ pub fn not_understood(code: u16, reason: Reason, what: &str) -> Status {
         500.. => "tell the gateway's operator",
         _ => "correct the request, and send it again",
     };
-    refused(code, reason, &shortened(what, WRONG_BYTES_MAX, "…"), next)
+    let (wrong, next) = what.split_once(". Next step: ").unwrap_or((what, usual));
+    refused(code, reason, &shortened(wrong, WRONG_BYTES_MAX, "…"), &shortened(next, NEXT_BYTES_MAX, "…"))
 }
 
 /// Headers on which two programs could disagree.
