@@ -27,6 +27,8 @@ use crate::matching::Direction;
 use crate::reader::RISKS;
 use crate::risk;
 
+/// The object that is written, or that a read answers with.
+pub(crate) const OBJECT: &str = "object";
 /// The object as it is in the cluster.
 pub(crate) const OLD_OBJECT: &str = "oldObject";
 /// What the request changes.
@@ -37,7 +39,7 @@ const VARIABLES: [Variable; 7] = [
     Variable { name: "subject", fields: &["issuer", "id", "kind", "groups", "owner", "onBehalfOf"] },
     Variable { name: "action", fields: &ACTION_FIELDS },
     Variable { name: "cluster", fields: &["name", "environment", "fourEyes"] },
-    Variable::any("object"),
+    Variable::any(OBJECT),
     Variable::any(OLD_OBJECT),
     Variable { name: CHANGE, fields: &CHANGE_FIELDS },
     Variable::any("now"),
@@ -87,6 +89,41 @@ pub(crate) fn compile(text: &str) -> Result<Expression, ExpressionError> {
     Expression::compile(text, &VARIABLES)
 }
 
+/// What a condition looks at that a request on a collection does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Looks {
+    /// The object itself.
+    pub(crate) object: bool,
+    /// Its name or namespace.
+    pub(crate) place: bool,
+}
+
+impl Looks {
+    pub(crate) fn of(condition: Option<&Expression>) -> Self {
+        condition.map_or_else(Self::default, |condition| Self {
+            object: condition.uses(OBJECT) || condition.uses(OLD_OBJECT),
+            place: looks_at_place(condition.text()),
+        })
+    }
+}
+
+/// Whether a condition may look at the object's name or namespace: unless each `action` in its text is followed by another
+/// member's name. (`action['name']` and what else there is count as looking.)
+fn looks_at_place(text: &str) -> bool {
+    const ACTION: &str = "action";
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    text.match_indices(ACTION).any(|(at, _)| {
+        let before = text.get(..at).and_then(|before| before.chars().next_back());
+        let behind = text.get(at + ACTION.len()..).unwrap_or_default();
+        if before.is_some_and(is_word) || behind.chars().next().is_some_and(is_word) {
+            return false;
+        }
+        let Some(member) = behind.trim_start().strip_prefix('.').map(str::trim_start) else { return true };
+        let end = member.find(|character: char| !is_word(character)).unwrap_or(member.len());
+        matches!(member.get(..end), None | Some("" | "name" | "namespace" | "path"))
+    })
+}
+
 /// What conditions see of one request; each value is made when the first condition looks at it.
 pub(crate) struct Scene<'r> {
     subject: &'r Subject,
@@ -129,7 +166,7 @@ impl<'r> Scene<'r> {
             "subject" => Ok(Some(self.subject())),
             "action" => Ok(Some(self.action())),
             "cluster" => Ok(Some(self.cluster())),
-            "object" => Datum::json(self.facts.object.unwrap_or(&Value::Null)).map(Some),
+            OBJECT => Datum::json(self.facts.object.unwrap_or(&Value::Null)).map(Some),
             OLD_OBJECT => self.facts.old_object.map(Datum::json).transpose(),
             CHANGE => self.change().map(Some),
             "now" => Ok(self.facts.now.map(|now| Datum::instant(now.microseconds()))),
@@ -188,8 +225,10 @@ impl<'r> Scene<'r> {
     }
 
     fn change(&self) -> Result<Datum<'r>, EvaluationError> {
-        let request = risk::Request::of(self.action, self.facts.options, self.facts.object);
-        let change = Change::of(&request.with_old_object(self.facts.old_object));
+        // A read changes nothing, whatever it answers with.
+        let written = !self.action.verb.is_read();
+        let request = risk::Request::of(self.action, self.facts.options, self.facts.object.filter(|_| written));
+        let change = Change::of(&request.with_old_object(self.facts.old_object.filter(|_| written)));
         // Texts, numbers and lists of them: there is nothing that JSON could not say.
         Datum::copied(&serde_json::to_value(change).unwrap_or(Value::Null))
     }
@@ -235,6 +274,26 @@ mod tests {
             Stream::Proxy,
         ] {
             assert_eq!(serde_json::to_value(value).unwrap(), stream(value));
+        }
+    }
+
+    #[test]
+    fn what_may_be_the_name_counts() {
+        for text in [
+            "action.name == 'a'",
+            "has(action.namespace)",
+            "action . name == 'a'",
+            "action['name'] == 'a'",
+            "size(action) > 1",
+            "action.path.endsWith('a')",
+            "subject.id == 'action'",
+        ] {
+            assert!(looks_at_place(text), "{text}");
+        }
+        for text in
+            ["action.verb == 'get'", "action.environment == 'x' && reaction == 1", "object.name == 'a'", "actions.name"]
+        {
+            assert!(!looks_at_place(text), "{text}");
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The verdict.
 //!
-//! The first rule that covers the whole request decides; when none does, the answer is no. On the way, rules that deny
-//! or ask and cover a *part* of a collection are remembered: the verdict is the strictest of theirs and of the rule that
-//! covers the rest. So `deny` on one name closes the list that would show it, `namespaces: [kube-system]` closes
-//! `get pods -A`, and no list answers more than the rules give one by one. The caller is told which rule stands in the
-//! way and how to narrow the request (a namespace, a name, or `--field-selector metadata.namespace!=…`).
+//! The first rule that covers the whole request decides; when none does, the answer is no. On the way, rules that cover a
+//! *part* of what the request is about are remembered.
+//!
+//! - Of a read that answers with objects, what the rules do not give is taken out of the answer ([`crate::view`]): if any
+//!   of the rules in reach allows, the request is allowed, with the obligation to filter; if none does, it asks or is denied.
+//! - Everything else, a collection delete above all, is bound by the strictest: a part that is denied denies the whole, a
+//!   part that asks makes it ask, and rules that allow a part do not count. The caller is told which rule stands in the way
+//!   and how to narrow the request.
 
 use lockgate_core::{
     Action, Decision, Effect, MaskProfile, Obligations, Options, Risk, Subject, Terms, Timestamp, Verb,
@@ -12,7 +15,7 @@ use lockgate_core::{
 use lockgate_expr::Expression;
 
 use crate::condition::{self, Scene};
-use crate::matching::{Coverage, Direction, Request};
+use crate::matching::{Coverage, Direction, Extent, Request};
 use crate::policy::{Policy, Rule, Verdict};
 
 /// What a decision may look at beside the action.
@@ -40,36 +43,51 @@ impl<'f> Facts<'f> {
 }
 
 /// What the walk over the rules found.
-struct Found<'p> {
-    /// Rules that deny or ask for a part of the collection, in order.
-    partial: Vec<&'p Rule>,
+pub(crate) struct Found<'p> {
+    /// Rules for a part of it, in order. Those that allow are among them only where the answer can be filtered.
+    pub(crate) partial: Vec<Partial<'p>>,
     /// The rule that covers the whole.
-    whole: Option<&'p Rule>,
+    pub(crate) whole: Option<&'p Rule>,
+    /// Whether the request's own selectors keep objects out that one of the rules tells apart. The API server is trusted to
+    /// heed them, an aggregated one that serves somebody else's resources less so: the answer is filtered too.
+    pub(crate) narrowed: bool,
+}
+
+/// A rule for a part of what a request is about.
+#[derive(Clone, Copy)]
+pub(crate) struct Partial<'p> {
+    pub(crate) rule: &'p Rule,
+    pub(crate) extent: Extent,
 }
 
 impl Policy {
     /// Decides one action of `subject` on `cluster`. Every decision names its rule and gives at least one reason.
     ///
-    /// The first rule that covers the whole request decides; none: deny. A request on a collection (list, watch,
-    /// deletecollection) is also bound by every earlier rule that denies or asks for a part of it.
+    /// The first rule that covers the whole request decides; none: deny. Earlier rules for a part of it count as the
+    /// module says. A decision that obliges to filter goes with [`Policy::view`].
     pub fn decide(&self, subject: &Subject, cluster: &str, action: &Action, facts: &Facts<'_>) -> Decision {
         let request = Request::new(subject, cluster, action, facts);
         let found = self.walk(&request, &Scene::new(subject, cluster, action, facts));
         let what = describe(subject, cluster, action);
-        let denied_part = found.partial.iter().find(|rule| matches!(rule.verdict, Verdict::Deny { .. }));
+        if request.answers_objects() && !found.partial.is_empty() {
+            return self.decide_parts(&found, &request, &what);
+        }
+        let partial: Vec<&Rule> = found.partial.iter().map(|partial| partial.rule).collect();
+        let denied_part = partial.iter().find(|rule| matches!(rule.verdict, Verdict::Deny { .. }));
         match (denied_part, found.whole) {
             (Some(rule), _) => self.deny_part(rule, &what),
             (None, None) => self.deny_unmatched(&what),
             (None, Some(rule)) => match &rule.verdict {
                 Verdict::Deny { message } => self.deny(rule, &what, message.as_deref()),
-                Verdict::Allow { obligations } if found.partial.is_empty() => {
-                    self.allow(rule, &what, obligations.clone())
+                Verdict::Allow { obligations } if partial.is_empty() => {
+                    let filter = found.narrowed && request.answers_objects();
+                    self.allow(rule, &what, Obligations { filter, ..obligations.clone() })
                 }
                 Verdict::Allow { obligations } => {
-                    two_people(self.ask(&found.partial, &what, Some(obligations)), action, facts)
+                    two_people(self.ask(&partial, &what, Some(obligations)), action, facts)
                 }
                 Verdict::Ask { .. } => {
-                    let asking: Vec<&Rule> = found.partial.iter().copied().chain([rule]).collect();
+                    let asking: Vec<&Rule> = partial.iter().copied().chain([rule]).collect();
                     two_people(self.ask(&asking, &what, None), action, facts)
                 }
             },
@@ -108,47 +126,60 @@ impl Policy {
         Some(self.deny_unmatched(&describe(subject, cluster, action)))
     }
 
-    /// Whether a rule that could speak about the request has a condition on the object as it is in the cluster
-    /// (`oldObject`), or on what an update changes of it (`change`). The action's risk class is not looked at: it may change once that object is known.
+    /// Whether a rule that could speak about the request looks at the object as it is in the cluster: its labels, or in a
+    /// condition on it (`oldObject`) or on what an update changes of it (`change`). The action's risk class is not looked
+    /// at: it may change once that object is known.
     pub fn needs_old_object(&self, subject: &Subject, cluster: &str, action: &Action, facts: &Facts<'_>) -> bool {
         let request = Request::new(subject, cluster, action, facts).of_any_risk();
         self.rules.iter().filter(|rule| rule.sieves.admit(&request)).any(|rule| {
             let changes = matches!(action.verb, Verb::Update | Verb::Patch);
             let looks =
                 |when: &Expression| when.uses(condition::OLD_OBJECT) || (changes && when.uses(condition::CHANGE));
-            rule.when.as_ref().is_some_and(looks)
+            (rule.matcher.label_selector.is_some() || rule.when.as_ref().is_some_and(looks))
                 && rule.matcher.coverage(&request, rule.direction()) != Coverage::Nothing
         })
     }
 
-    fn walk(&self, request: &Request<'_>, scene: &Scene<'_>) -> Found<'_> {
-        let mut partial = Vec::new();
+    pub(crate) fn walk(&self, request: &Request<'_>, scene: &Scene<'_>) -> Found<'_> {
+        let mut found = Found { partial: Vec::new(), whole: None, narrowed: false };
+        let filterable = request.answers_objects();
         for rule in self.rules.iter().filter(|rule| rule.sieves.admit(request)) {
             let direction = rule.direction();
-            let coverage = rule.matcher.coverage(request, direction);
-            if coverage == Coverage::Nothing || !scene.fulfils(rule.when.as_ref(), direction) {
+            if !rule.matcher.speaks(request, direction) {
                 continue;
             }
-            match (coverage, direction) {
-                (Coverage::Whole, _) => return Found { partial, whole: Some(rule) },
-                (Coverage::Part, Direction::Restricts) => partial.push(rule),
-                (Coverage::Part, Direction::Allows) | (Coverage::Nothing, _) => {}
+            found.narrowed |= rule.matcher.relies_on_selectors(request);
+            let extent = rule.matcher.extent(request);
+            let coverage = extent.place.min(extent.labels);
+            if coverage == Coverage::Nothing {
+                continue;
+            }
+            let looks = rule.looks_beyond(request);
+            if !looks && !scene.fulfils(rule.when.as_ref(), direction) {
+                continue;
+            }
+            if coverage == Coverage::Whole && !looks {
+                found.whole = Some(rule);
+                return found;
+            }
+            if filterable || direction == Direction::Restricts {
+                found.partial.push(Partial { rule, extent });
             }
         }
-        Found { partial, whole: None }
+        found
     }
 
-    fn allow(&self, rule: &Rule, what: &str, obligations: Obligations) -> Decision {
+    pub(crate) fn allow(&self, rule: &Rule, what: &str, obligations: Obligations) -> Decision {
         let reason = format!("rule `{}` allows {what}", rule.name);
         Decision { effect: Effect::Allow, obligations, ..self.verdict(rule, reason) }
     }
 
-    fn deny(&self, rule: &Rule, what: &str, message: Option<&str>) -> Decision {
+    pub(crate) fn deny(&self, rule: &Rule, what: &str, message: Option<&str>) -> Decision {
         let message = message.map(str::to_owned);
         Decision { message, ..self.verdict(rule, format!("rule `{}` denies {what}", rule.name)) }
     }
 
-    fn deny_part(&self, rule: &Rule, what: &str) -> Decision {
+    pub(crate) fn deny_part(&self, rule: &Rule, what: &str) -> Decision {
         let reason = format!("{what} could touch objects that rule `{}` denies", rule.name);
         let message = format!(
             "Rule `{name}` denies a part of what this would touch: {what}. Narrow the request to objects outside that \
@@ -158,7 +189,7 @@ impl Policy {
         Decision { message: Some(message), ..self.verdict(rule, reason) }
     }
 
-    fn deny_unmatched(&self, what: &str) -> Decision {
+    pub(crate) fn deny_unmatched(&self, what: &str) -> Decision {
         Decision {
             effect: Effect::Deny,
             rule: None,
@@ -171,7 +202,7 @@ impl Policy {
     }
 
     /// Asks on the terms of `rules`, which must agree: one ticket has one set of terms.
-    fn ask(&self, rules: &[&Rule], what: &str, allowed: Option<&Obligations>) -> Decision {
+    pub(crate) fn ask(&self, rules: &[&Rule], what: &str, allowed: Option<&Obligations>) -> Decision {
         let mut asks = rules.iter().filter_map(|rule| match &rule.verdict {
             Verdict::Ask { terms, obligations, message } => Some((*rule, terms, obligations, message)),
             Verdict::Allow { .. } | Verdict::Deny { .. } => None,
@@ -205,7 +236,7 @@ impl Policy {
     }
 
     /// A denial by `rule`, to be adorned.
-    fn verdict(&self, rule: &Rule, reason: String) -> Decision {
+    pub(crate) fn verdict(&self, rule: &Rule, reason: String) -> Decision {
         Decision {
             effect: Effect::Deny,
             rule: Some(rule.name.clone()),
@@ -226,7 +257,7 @@ fn two_people(mut decision: Decision, action: &Action, facts: &Facts<'_>) -> Dec
     decision
 }
 
-fn stricter(left: &Obligations, right: &Obligations) -> Obligations {
+pub(crate) fn stricter(left: &Obligations, right: &Obligations) -> Obligations {
     let strict = left.mask == MaskProfile::Strict || right.mask == MaskProfile::Strict;
     Obligations {
         mask: if strict { MaskProfile::Strict } else { MaskProfile::Off },

@@ -130,7 +130,9 @@ impl Policy {
 fn trace(rule: &Rule, request: &Request<'_>, scene: &Scene<'_>, too_late: bool) -> RuleTrace {
     let direction = rule.direction();
     let coverage = rule.matcher.coverage(request, direction);
-    let condition = rule.when.as_ref().filter(|_| coverage != Coverage::Nothing).map(|when| {
+    // What it looks at is known for each object of the answer, not for the request.
+    let looks = rule.looks_beyond(request);
+    let condition = rule.when.as_ref().filter(|_| coverage != Coverage::Nothing && !looks).map(|when| {
         let value = scene.evaluate(when);
         ConditionTrace {
             when: when.text().to_owned(),
@@ -142,6 +144,7 @@ fn trace(rule: &Rule, request: &Request<'_>, scene: &Scene<'_>, too_late: bool) 
     let outcome = match coverage {
         Coverage::Nothing => RuleOutcome::DoesNotMatch,
         _ if !holds => RuleOutcome::ConditionFails,
+        Coverage::Whole if looks => RuleOutcome::MatchesPart,
         Coverage::Part => RuleOutcome::MatchesPart,
         Coverage::Whole => RuleOutcome::Matches,
     };

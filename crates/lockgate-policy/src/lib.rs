@@ -20,6 +20,7 @@ mod policy;
 mod reader;
 pub mod risk;
 pub mod test;
+mod view;
 
 pub use decide::Facts;
 pub use difference::differences;
@@ -27,6 +28,7 @@ pub use error::PolicyError;
 pub use explain::{ConditionTrace, ExplainedCluster, Explanation, RuleOutcome, RuleTrace};
 pub use matching::Mismatch;
 pub use policy::{Policy, Preset};
+pub use view::{Item, Needs, View};
 
 /// The `apiVersion` of the documents.
 pub const API_VERSION: &str = "lockgate.dev/v1";

@@ -1,9 +1,9 @@
 //! Which requests a rule speaks about.
 //!
 //! A request for one object is covered by a rule or not. A request on a *collection* (list, watch, deletecollection)
-//! touches objects nobody has named yet, so a rule bounded by `names:` or `namespaces:` may cover a part of it. Rules
-//! that restrict (deny, ask) count as soon as they cover a part; rules that allow count only when they cover the whole
-//! (known bypass: a deny by name that a list walks around). See [`crate::decide`] for what follows from it.
+//! touches objects nobody has named yet, so a rule bounded by `names:`, `namespaces:` or `labelSelector:` may cover a part
+//! of it; of one object, labels are known only where it has been read. What follows from a part is said in
+//! [`crate::decide`].
 
 mod mismatch;
 
@@ -43,7 +43,7 @@ pub(crate) struct Matcher {
     pub(crate) api_groups: Option<Vec<Pattern>>,
     pub(crate) namespaces: Option<Vec<Pattern>>,
     pub(crate) names: Option<Vec<Pattern>>,
-    /// Labels that the request's own selector must ask for; only in rules that allow.
+    /// Labels that the object has.
     pub(crate) label_selector: Option<Vec<(String, String)>>,
     pub(crate) non_resource_urls: Option<Vec<Pattern>>,
     pub(crate) clusters: Option<Vec<Pattern>>,
@@ -58,13 +58,34 @@ pub(crate) struct Matcher {
 pub(crate) struct Request<'r> {
     subject: &'r Subject,
     cluster: &'r str,
-    action: &'r Action,
-    facts: &'r Facts<'r>,
+    pub(crate) action: &'r Action,
+    pub(crate) facts: &'r Facts<'r>,
     verb: VerbSet,
     risk: RiskSet,
     spread: Spread<'r>,
     excluded: Excluded<'r>,
+    labels: Labels<'r>,
     sieves: Sieves,
+}
+
+/// How much of a request a rule covers, by what its fields say of the objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// By namespaces and names.
+    pub(crate) place: Coverage,
+    /// By labels.
+    pub(crate) labels: Coverage,
+}
+
+/// What is known of the objects' labels.
+enum Labels<'r> {
+    /// The one object's.
+    Of(&'r [(String, String)]),
+    /// The same, as JSON.
+    In(Option<&'r serde_json::Map<String, serde_json::Value>>),
+    /// What the request's own selector admits.
+    Selected(&'r str),
+    Unknown,
 }
 
 /// Where the objects of a request live.
@@ -90,15 +111,31 @@ impl<'r> Request<'r> {
     pub(crate) fn new(subject: &'r Subject, cluster: &'r str, action: &'r Action, facts: &'r Facts<'r>) -> Self {
         let selector = Selector::parse(action, facts.options);
         let spread = spread(action, selector.namespace);
-        let groups = Sieve::of_all(subject.groups.iter().map(String::as_str));
-        let sieves = Sieves {
-            resources: Sieve::of(&action.resource),
-            // A subject without groups has no bit, and a rule without `groups:` still speaks about it.
-            groups: if groups == Sieve::NOTHING { Sieve::EVERYTHING } else { groups },
-            namespaces: match spread {
-                Spread::Namespace(namespace) => Sieve::of(namespace),
-                Spread::Cluster | Spread::AllNamespaces | Spread::Unknown => Sieve::EVERYTHING,
-            },
+        Self {
+            subject,
+            cluster,
+            action,
+            facts,
+            verb: VerbSet::of(effective_verb(action)),
+            risk: RiskSet::of(action.risk),
+            sieves: Sieves::of_request(subject, action, &spread),
+            spread,
+            excluded: selector.excluded,
+            labels: labels(action, facts),
+        }
+    }
+
+    /// The request narrowed to one object, which `action` names.
+    pub(crate) fn of_item(
+        subject: &'r Subject,
+        cluster: &'r str,
+        action: &'r Action,
+        facts: &'r Facts<'r>,
+        labels: &'r [(String, String)],
+    ) -> Self {
+        let spread = match action.namespace.as_deref() {
+            Some(namespace) => Spread::Namespace(namespace),
+            None => Spread::Cluster,
         };
         Self {
             subject,
@@ -107,9 +144,10 @@ impl<'r> Request<'r> {
             facts,
             verb: VerbSet::of(effective_verb(action)),
             risk: RiskSet::of(action.risk),
+            sieves: Sieves::of_request(subject, action, &spread),
             spread,
-            excluded: selector.excluded,
-            sieves,
+            excluded: Excluded::default(),
+            labels: Labels::Of(labels),
         }
     }
 
@@ -118,21 +156,65 @@ impl<'r> Request<'r> {
         self.risk = RiskSet::ALL;
         self
     }
+
+    /// Whether the name or namespace of the objects is not known yet.
+    pub(crate) fn hides_place(&self) -> bool {
+        let nameless = self.action.name.is_none() || matches!(self.spread, Spread::AllNamespaces | Spread::Unknown);
+        nameless && matches!(self.action.verb, Verb::List | Verb::Watch | Verb::DeleteCollection)
+    }
+
+    /// Whether the request's own selector admits objects with this label only.
+    pub(crate) fn selects(&self, label: &(String, String)) -> bool {
+        match self.labels {
+            Labels::Selected(selector) => label_terms(selector).iter().any(|term| term.admits_only(label)),
+            Labels::Of(_) | Labels::In(_) | Labels::Unknown => false,
+        }
+    }
+
+    /// Whether objects can be taken out of the answer: a read that answers with objects and their metadata.
+    pub(crate) fn answers_objects(&self) -> bool {
+        self.action.is_resource()
+            && matches!(self.action.verb, Verb::Get | Verb::List | Verb::Watch)
+            && matches!(self.action.subresource.as_deref(), None | Some("status"))
+            && matches!(self.action.stream, Stream::None | Stream::Watch)
+    }
 }
 
 impl Matcher {
     pub(crate) fn coverage(&self, request: &Request<'_>, direction: Direction) -> Coverage {
-        if !self.verb_and_risk(request, direction)
-            || !self.target(request)
-            || !self.caller(request)
-            || !self.selected(request)
-        {
+        if !self.speaks(request, direction) {
             return Coverage::Nothing;
         }
-        match self.namespace(request) {
+        let extent = self.extent(request);
+        extent.place.min(extent.labels)
+    }
+
+    /// Whether the rule is for this caller, verb, resource and risk, whatever the object.
+    pub(crate) fn speaks(&self, request: &Request<'_>, direction: Direction) -> bool {
+        self.verb_and_risk(request, direction) && self.target(request) && self.caller(request)
+    }
+
+    /// How much of the objects it is for, if it [speaks](Self::speaks) about the request.
+    pub(crate) fn extent(&self, request: &Request<'_>) -> Extent {
+        let place = match self.namespace(request) {
             Coverage::Nothing => Coverage::Nothing,
             part_or_whole => part_or_whole.min(self.name(request)),
-        }
+        };
+        Extent { place, labels: self.labels(request) }
+    }
+
+    /// Whether the rule tells objects apart, and the request relies on its own selectors for which of them are meant.
+    pub(crate) fn relies_on_selectors(&self, request: &Request<'_>) -> bool {
+        let options = request.facts.options;
+        let by_field = options.field_selector.as_deref().is_some_and(|text| text.contains("metadata."));
+        matches!(request.action.verb, Verb::List | Verb::Watch)
+            && ((by_field && (self.namespaces.is_some() || self.names.is_some()))
+                || (options.label_selector.is_some() && self.label_selector.is_some()))
+    }
+
+    /// Whether the rule tells objects apart.
+    const fn is_bounded(&self) -> bool {
+        self.namespaces.is_some() || self.names.is_some() || self.label_selector.is_some()
     }
 
     fn verb_and_risk(&self, request: &Request<'_>, direction: Direction) -> bool {
@@ -153,10 +235,7 @@ impl Matcher {
     fn target(&self, request: &Request<'_>) -> bool {
         let action = request.action;
         if !action.is_resource() {
-            let resource_only = self.resources.is_some()
-                || self.api_groups.is_some()
-                || self.namespaces.is_some()
-                || self.names.is_some();
+            let resource_only = self.resources.is_some() || self.api_groups.is_some() || self.is_bounded();
             return !resource_only && any(self.non_resource_urls.as_deref(), &action.path);
         }
         self.non_resource_urls.is_none() && self.resource(action) && any(self.api_groups.as_deref(), &action.api_group)
@@ -190,20 +269,25 @@ impl Matcher {
             .is_none_or(|owners| subject.owner.as_deref().is_some_and(|owner| any(Some(owners), owner)))
     }
 
-    /// Whether the request is for a collection, and its label selector admits only objects with the rule's labels.
-    fn selected(&self, request: &Request<'_>) -> bool {
-        let Some(wanted) = self.label_selector.as_deref() else { return true };
-        let collection = matches!(request.action.verb, Verb::List | Verb::Watch | Verb::DeleteCollection);
-        // Terms with a set in brackets hold commas of their own; a selector with one is not read, which narrows nothing.
-        let selector = request.facts.options.label_selector.as_deref();
-        let Some(selector) = selector.filter(|text| collection && !text.contains('(')) else { return false };
-        let asked = |key: &str, value: &str| {
-            selector.split(',').any(|term| {
-                let equal = term.split_once("==").or_else(|| term.split_once('='));
-                equal.is_some_and(|(its_key, its_value)| its_key.trim() == key && its_value.trim() == value)
-            })
-        };
-        wanted.iter().all(|(key, value)| asked(key, value))
+    fn labels(&self, request: &Request<'_>) -> Coverage {
+        let Some(wanted) = self.label_selector.as_deref() else { return Coverage::Whole };
+        match request.labels {
+            Labels::Of(labels) => whole_if(wanted.iter().all(|wanted| labels.contains(wanted))),
+            Labels::In(labels) => whole_if(wanted.iter().all(|(key, value)| {
+                labels.and_then(|labels| labels.get(key)?.as_str()).is_some_and(|own| own == value)
+            })),
+            Labels::Selected(selector) => {
+                let terms = label_terms(selector);
+                if wanted.iter().all(|wanted| terms.iter().any(|term| term.admits_only(wanted))) {
+                    Coverage::Whole
+                } else if wanted.iter().any(|wanted| terms.iter().any(|term| term.excludes(wanted))) {
+                    Coverage::Nothing
+                } else {
+                    Coverage::Part
+                }
+            }
+            Labels::Unknown => Coverage::Part,
+        }
     }
 
     fn namespace(&self, request: &Request<'_>) -> Coverage {
@@ -250,6 +334,60 @@ fn spread<'r>(action: &'r Action, selected: Option<&'r str>) -> Spread<'r> {
         Scope::Cluster => Spread::Cluster,
         Scope::Namespaced => Spread::AllNamespaces,
         Scope::Unknown => Spread::Unknown,
+    }
+}
+
+/// What is known of the labels of the objects that a request is about: those that a create writes, those in the cluster
+/// where they have been read, those that a collection's own selector asks for.
+fn labels<'r>(action: &Action, facts: &'r Facts<'r>) -> Labels<'r> {
+    let of = |object: &'r serde_json::Value| object.pointer("/metadata/labels").and_then(serde_json::Value::as_object);
+    match (action.verb, facts.object, facts.old_object) {
+        (Verb::List | Verb::Watch | Verb::DeleteCollection, ..) => {
+            let selector = facts.options.label_selector.as_deref();
+            Labels::Selected(selector.unwrap_or_default())
+        }
+        (Verb::Create, Some(object), _) if action.subresource.is_none() => Labels::In(of(object)),
+        (Verb::Get | Verb::Create, ..) | (_, _, None) => Labels::Unknown,
+        (_, _, Some(old_object)) => Labels::In(of(old_object)),
+    }
+}
+
+/// One term of a label selector, as far as it is read.
+enum LabelTerm<'s> {
+    Equal(&'s str, &'s str),
+    Unequal(&'s str, &'s str),
+    Absent(&'s str),
+    Other,
+}
+
+/// The terms of a selector. One with a set in brackets holds commas of its own; it is not read, which narrows nothing.
+fn label_terms(selector: &str) -> Vec<LabelTerm<'_>> {
+    if selector.contains('(') {
+        return Vec::new();
+    }
+    let term = |term| match str::split_once(term, "!=") {
+        Some((key, value)) => LabelTerm::Unequal(key.trim(), value.trim()),
+        None => match (term.split_once("==").or_else(|| term.split_once('=')), term.trim().strip_prefix('!')) {
+            (Some((key, value)), _) => LabelTerm::Equal(key.trim(), value.trim()),
+            (None, Some(key)) => LabelTerm::Absent(key.trim()),
+            (None, None) => LabelTerm::Other,
+        },
+    };
+    selector.split(',').map(term).collect()
+}
+
+impl LabelTerm<'_> {
+    fn admits_only(&self, (key, value): &(String, String)) -> bool {
+        matches!(self, Self::Equal(its_key, its_value) if its_key == key && its_value == value)
+    }
+
+    fn excludes(&self, (key, value): &(String, String)) -> bool {
+        match self {
+            Self::Equal(its_key, its_value) => its_key == key && its_value != value,
+            Self::Unequal(its_key, its_value) => its_key == key && its_value == value,
+            Self::Absent(its_key) => its_key == key,
+            Self::Other => false,
+        }
     }
 }
 
@@ -421,6 +559,19 @@ pub(crate) struct Sieves {
 }
 
 impl Sieves {
+    fn of_request(subject: &Subject, action: &Action, spread: &Spread<'_>) -> Self {
+        let groups = Sieve::of_all(subject.groups.iter().map(String::as_str));
+        Self {
+            resources: Sieve::of(&action.resource),
+            // A subject without groups has no bit, and a rule without `groups:` still speaks about it.
+            groups: if groups == Sieve::NOTHING { Sieve::EVERYTHING } else { groups },
+            namespaces: match spread {
+                Spread::Namespace(namespace) => Sieve::of(namespace),
+                Spread::Cluster | Spread::AllNamespaces | Spread::Unknown => Sieve::EVERYTHING,
+            },
+        }
+    }
+
     pub(crate) fn of(matcher: &Matcher) -> Self {
         let resources = matcher.resources.as_deref().map_or(Sieve::EVERYTHING, |list| {
             list.iter().fold(Sieve::NOTHING, |all, pattern| {

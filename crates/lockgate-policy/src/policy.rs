@@ -4,6 +4,7 @@ use aws_lc_rs::digest;
 use lockgate_core::{Obligations, PolicyFacts, Terms};
 use lockgate_expr::Expression;
 
+use crate::condition::Looks;
 use crate::document::{self, Document, Metadata};
 use crate::error::PolicyError;
 use crate::matching::{Direction, Matcher, Sieves};
@@ -40,6 +41,7 @@ pub(crate) struct Rule {
     pub(crate) sieves: Sieves,
     pub(crate) matcher: Matcher,
     pub(crate) when: Option<Expression>,
+    pub(crate) looks: Looks,
     pub(crate) verdict: Verdict,
 }
 

@@ -1,5 +1,6 @@
 //! From a rule as written to a rule that can be matched: every mistake is told with its place and its fix.
 
+use crate::condition::Looks;
 use lockgate_core::{BlastLimit, BlastVerdict, Limits, Obligations, RateLimit, Risk, Terms, Verb};
 use serde_saphyr::{Location, Spanned};
 
@@ -92,13 +93,16 @@ impl Reader<'_> {
                 return Err(self.error(place, message, "add `allow: {}`, `deny: {}` or `ask: {}`"));
             }
         };
-        if let (Some(selector), false) = (&written.matches.label_selector, matches!(verdict, Verdict::Allow { .. })) {
-            let message =
-                format!("rule `{name}` restricts by labelSelector, which a request without one would walk around");
-            return Err(self.error(selector.referenced, message, "use labelSelector only in a rule that allows"));
-        }
         let matcher = self.matcher(place, written.matches)?;
-        Ok(Rule { sieves: Sieves::of(&matcher), matcher, name, line: place.line(), when, verdict })
+        Ok(Rule {
+            sieves: Sieves::of(&matcher),
+            matcher,
+            name,
+            line: place.line(),
+            looks: Looks::of(when.as_ref()),
+            when,
+            verdict,
+        })
     }
 
     fn ask(&self, place: Location, ask: AskDocument) -> Result<Verdict, PolicyError> {

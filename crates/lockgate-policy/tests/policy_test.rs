@@ -69,7 +69,7 @@ mustDeny:
 - create serviceaccounts/token default -n shop
 - patch clusterroles.rbac.authorization.k8s.io admin
 mustMask:
-- list secrets -n other
+- list configmaps -n other
 - get widgets.example.com w -n shop
 - {request: get secrets db -n shop}
 ",

@@ -78,7 +78,8 @@ fn exec_options(stream: Stream, target: &Target) -> ExecOptions {
 
 fn read_selectors(options: &mut Options, target: &Target) -> Result<(), WireError> {
     options.label_selector = text(target, "labelSelector");
-    options.field_selector = text(target, "fieldSelector");
+    // An empty one is kept: who sends it means to narrow the request, and does not.
+    options.field_selector = target.parameter("fieldSelector").map(str::to_owned);
     options.limit = integer(target, "limit")?;
     Ok(())
 }

@@ -52,7 +52,8 @@ impl Matcher {
             let wanted = self.risks.map(risks_in_words).unwrap_or_default();
             found.push(mismatch("risk", wanted, risks_in_words(request.risk)));
         }
-        if !self.selected(request) {
+        let beside = self.label_selector.is_some() && !request.action.is_resource();
+        if beside || self.labels(request) == Coverage::Nothing {
             let labels = self.label_selector.iter().flatten().map(|(key, value)| format!("{key}={value}"));
             let asked = request.facts.options.label_selector.clone().unwrap_or_else(|| "no label selector".to_owned());
             found.push(mismatch("labelSelector", labels.collect::<Vec<_>>().join(","), asked));
