@@ -76,6 +76,9 @@ pub struct ResponseFacts {
     pub bytes: u64,
     /// How many values were masked.
     pub masked: u64,
+    /// How many objects (of a watch: events) were left out because the caller may not see them. The caller is never told.
+    #[serde(default)]
+    pub hidden: u64,
 }
 
 /// A request, as far as it was understood.

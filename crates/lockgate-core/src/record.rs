@@ -216,7 +216,7 @@ impl AuditRecord {
             }
             EventBody::Refused { status, message, approval_id, .. } => {
                 self.approval_id = approval_id.or(self.approval_id);
-                let response = ResponseFacts { status: *status, bytes: 0, masked: 0 };
+                let response = ResponseFacts { status: *status, ..ResponseFacts::default() };
                 self.end(event.at, Outcome::Refused, response, Some(message.clone()));
             }
             EventBody::Aborted { outcome, reason, response } => {

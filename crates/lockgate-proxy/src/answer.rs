@@ -10,10 +10,12 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use lockgate_core::ResponseFacts;
+use lockgate_wire::filter::FilterError;
 use lockgate_wire::mask::{MaskError, Masker};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::sieve::Sieve;
 use crate::upstream::UpstreamBody;
 
 /// What the client reads.
@@ -28,6 +30,9 @@ pub enum AnswerError {
     /// What came cannot be masked.
     #[error("the answer cannot be masked")]
     Mask(#[source] MaskError),
+    /// What came cannot be filtered.
+    #[error("the answer cannot be filtered")]
+    Filter(#[source] FilterError),
     /// The gateway is shutting down.
     #[error("the gateway is shutting down")]
     Draining,
@@ -40,7 +45,7 @@ pub(crate) enum End {
     Completed(ResponseFacts),
     /// The cluster's side broke off.
     Failed(String, ResponseFacts),
-    /// We broke off: the masker refused, or the gateway shuts down.
+    /// We broke off: the filter or the masker refused, or the gateway shuts down.
     Stopped(String, ResponseFacts),
     /// The client went away.
     Abandoned(ResponseFacts),
@@ -54,12 +59,24 @@ pub(crate) fn whole(bytes: impl Into<Bytes>) -> AnswerBody {
     Full::new(bytes.into()).map_err(|error: Infallible| match error {}).boxed_unsync()
 }
 
+/// What stands between an upstream's body and the client: first what it may not see is taken out, then the rest is masked.
+#[derive(Default)]
+pub(crate) struct Duties {
+    pub(crate) sieve: Option<Sieve>,
+    pub(crate) masker: Option<Masker>,
+    /// What the sieve has let pass already.
+    pub(crate) passed: Vec<u8>,
+}
+
 /// An upstream's body on its way.
 pub(crate) struct AnswerStream {
     upstream: UpstreamBody,
+    sieve: Option<Box<Sieve>>,
     masker: Option<Box<Masker>>,
+    /// What the sieve has let pass before the answer began.
+    passed: Option<Vec<u8>>,
     facts: ResponseFacts,
-    /// Whether the masker has seen a byte; until then it has nothing to agree to (HEAD, 304).
+    /// Whether filter and masker have seen a byte; until then it has nothing to agree to (HEAD, 304).
     begun: bool,
     /// Nothing follows.
     finished: bool,
@@ -71,19 +88,22 @@ impl AnswerStream {
     /// The stream, and the word about its end. `status` is what the client's head says.
     pub(crate) fn new(
         upstream: UpstreamBody,
-        masker: Option<Masker>,
+        duties: Duties,
         status: u16,
         draining: CancellationToken,
     ) -> (Self, Ending) {
         let (end, ending) = oneshot::channel();
-        let facts = ResponseFacts { status, bytes: 0, masked: 0 };
+        let facts = ResponseFacts { status, ..ResponseFacts::default() };
+        let Duties { sieve, masker, passed } = duties;
         let draining = Box::pin(draining.cancelled_owned());
         (
             Self {
                 upstream,
+                sieve: sieve.map(Box::new),
                 masker: masker.map(Box::new),
+                begun: !passed.is_empty(),
+                passed: (!passed.is_empty()).then_some(passed),
                 facts,
-                begun: false,
                 finished: false,
                 end: Some(end),
                 draining,
@@ -94,6 +114,9 @@ impl AnswerStream {
 
     fn tell(&mut self, end: impl FnOnce(ResponseFacts) -> End) {
         self.finished = true;
+        if let Some(sieve) = &self.sieve {
+            self.facts.hidden = sieve.summary().hidden;
+        }
         if let Some(sender) = self.end.take()
             && let Err(end) = sender.send(end(self.facts.clone()))
         {
@@ -106,10 +129,34 @@ impl AnswerStream {
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 
-    fn fail(&mut self, error: MaskError) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
-        let reason = format!("masking stopped the answer: {error}");
+    fn fail(&mut self, error: AnswerError) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        let reason = match &error {
+            AnswerError::Mask(error) => format!("masking stopped the answer: {error}"),
+            AnswerError::Filter(error) => format!("filtering stopped the answer: {error}"),
+            AnswerError::Upstream(_) | AnswerError::Draining => error.to_string(),
+        };
         self.tell(|facts| End::Stopped(reason, facts));
-        Poll::Ready(Some(Err(AnswerError::Mask(error))))
+        Poll::Ready(Some(Err(error)))
+    }
+
+    /// What of these bytes of the upstream goes to the client.
+    fn purged(&mut self, data: Bytes) -> Result<Bytes, AnswerError> {
+        let data = match &mut self.sieve {
+            None => data,
+            Some(sieve) => {
+                let mut shown = Vec::with_capacity(data.len());
+                sieve.push(&data, &mut shown).map_err(AnswerError::Filter)?;
+                shown.into()
+            }
+        };
+        self.masked(data)
+    }
+
+    fn masked(&mut self, data: Bytes) -> Result<Bytes, AnswerError> {
+        let Some(masker) = &mut self.masker else { return Ok(data) };
+        let mut masked = Vec::with_capacity(data.len().saturating_add(64));
+        masker.push(&data, &mut masked).map_err(AnswerError::Mask)?;
+        Ok(masked.into())
     }
 }
 
@@ -124,6 +171,13 @@ impl Body for AnswerStream {
         if self.finished {
             return Poll::Ready(None);
         }
+        if let Some(passed) = self.passed.take() {
+            match self.masked(passed.into()) {
+                Ok(bytes) if bytes.is_empty() => {}
+                Ok(bytes) => return self.give(bytes),
+                Err(error) => return self.fail(error),
+            }
+        }
         loop {
             let frame = match Pin::new(&mut self.upstream).poll_frame(context) {
                 Poll::Ready(frame) => frame,
@@ -137,13 +191,10 @@ impl Body for AnswerStream {
                 Some(Ok(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
                     self.begun = true;
-                    let Some(masker) = &mut self.masker else { return self.give(data) };
-                    let mut masked = Vec::with_capacity(data.len().saturating_add(64));
-                    if let Err(error) = masker.push(&data, &mut masked) {
-                        return self.fail(error);
-                    }
-                    if !masked.is_empty() {
-                        return self.give(masked.into());
+                    match self.purged(data) {
+                        Ok(bytes) if bytes.is_empty() => {}
+                        Ok(bytes) => return self.give(bytes),
+                        Err(error) => return self.fail(error),
                     }
                 }
                 Some(Err(error)) => {
@@ -157,17 +208,24 @@ impl Body for AnswerStream {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.finished || ((self.masker.is_none() || !self.begun) && self.upstream.is_end_stream())
+        let untouched = self.masker.is_none() && self.sieve.is_none();
+        self.finished || ((untouched || !self.begun) && self.upstream.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.masker.is_some() { SizeHint::default() } else { self.upstream.size_hint() }
+        if self.masker.is_some() || self.sieve.is_some() { SizeHint::default() } else { self.upstream.size_hint() }
     }
 }
 
 impl AnswerStream {
-    /// The upstream's body is read to its end: the masker must agree that it is one.
+    /// The upstream's body is read to its end: filter and masker must agree that it is one.
     fn poll_last_words(&mut self) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        if let Some(sieve) = &mut self.sieve
+            && self.begun
+            && let Err(error) = sieve.finish()
+        {
+            return self.fail(AnswerError::Filter(error));
+        }
         let Some(mut masker) = self.masker.take() else {
             self.tell(End::Completed);
             return Poll::Ready(None);
@@ -180,7 +238,7 @@ impl AnswerStream {
                 self.tell(End::Completed);
                 given
             }
-            Err(error) => self.fail(error),
+            Err(error) => self.fail(AnswerError::Mask(error)),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod pace;
 pub mod pipeline;
 mod reading;
 mod session;
+mod sieve;
 pub mod upstream;
 
 pub use answer::{AnswerBody, AnswerError};

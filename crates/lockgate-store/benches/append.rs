@@ -36,7 +36,12 @@ async fn one_call(store: &Store, decision: &Decision) {
         body: RequestBody::empty(),
     };
     let ticket = call.open(admit(decision, None).unwrap(), request, "agent:a".into()).await.unwrap();
-    ticket.into_parts().1.close(200, ResponseFacts { status: 200, bytes: 1, masked: 0 }).await.unwrap();
+    ticket
+        .into_parts()
+        .1
+        .close(200, ResponseFacts { status: 200, bytes: 1, ..ResponseFacts::default() })
+        .await
+        .unwrap();
 }
 
 async fn calls(store: &Store, writers: u64, rounds: u64) -> Duration {

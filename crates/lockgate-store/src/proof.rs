@@ -92,7 +92,7 @@
 //!     let Ok(permit) = admit(&decision, grant) else { return call.abandon("not admitted").await };
 //!     let ticket = call.open(permit, request, who.name()).await?;
 //!     let (_request, receipt) = ticket.into_parts();
-//!     receipt.close(200, ResponseFacts { status: 200, bytes: 0, masked: 0 }).await
+//!     receipt.close(200, ResponseFacts { status: 200, ..ResponseFacts::default() }).await
 //! }
 //! ```
 

@@ -37,6 +37,33 @@ pub enum AnswerForm {
     Opaque,
 }
 
+/// What of an object must stand in the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// What the client asks for.
+    AsAsked,
+    /// All of it: somebody has to look into the object. Metadata-only forms are not asked for.
+    WholeObjects,
+}
+
+/// [`upstream_accept`], where whole objects may be needed. A client that takes nothing but metadata gets 406.
+pub fn upstream_accept_for(
+    info: &RequestInfo,
+    accept: Option<&str>,
+    wanted: Wanted,
+) -> Result<UpstreamAccept, WireError> {
+    let narrowed = upstream_accept(info, accept)?;
+    let UpstreamAccept::Narrowed(ranges) = &narrowed else { return Ok(narrowed) };
+    if wanted == Wanted::AsAsked {
+        return Ok(narrowed);
+    }
+    let whole: Vec<&str> = ranges.split(',').filter(|range| !range.contains(";as=PartialObjectMetadata")).collect();
+    if whole.is_empty() {
+        return Err(WireError::NotAcceptable);
+    }
+    Ok(UpstreamAccept::Narrowed(whole.join(",")))
+}
+
 /// Narrows a client's `Accept` (all header lines, joined with commas). It depends on nothing else than the request's kind.
 pub fn upstream_accept(info: &RequestInfo, accept: Option<&str>) -> Result<UpstreamAccept, WireError> {
     if is_opaque(info) || info.stream.is_session() {
@@ -164,6 +191,11 @@ mod tests {
             ),
             "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList;profile=nopeer,application/json"
         );
+        let metadata = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+        let either = format!("{metadata},application/json");
+        let whole = |accept: &str| upstream_accept_for(&info(pods), Some(accept), Wanted::WholeObjects);
+        assert_eq!(whole(&either), Ok(UpstreamAccept::Narrowed("application/json".into())));
+        assert_eq!(whole(metadata), Err(WireError::NotAcceptable));
         assert_eq!(upstream_accept(&info(pods), None), Ok(UpstreamAccept::Narrowed("application/json".into())));
         assert_eq!(upstream_accept(&info(pods), Some("text/html")), Err(WireError::NotAcceptable));
         assert_eq!(upstream_accept(&info(pods), Some("application/json;q=0")), Err(WireError::NotAcceptable));

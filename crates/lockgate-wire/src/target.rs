@@ -94,6 +94,14 @@ impl Target {
         join(self.path(), &encode_query(&kept))
     }
 
+    /// [`Self::path_and_query`] with other values for the named parameters; `None` takes one out.
+    pub fn path_and_query_with(&self, values: &[(&str, Option<String>)]) -> String {
+        let named = |name: &str| values.iter().any(|(key, _)| *key == name);
+        let kept = self.parameters.iter().filter(|(name, _)| !named(name)).cloned();
+        let set = values.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.clone()?)));
+        join(self.path(), &encode_query(&kept.chain(set).collect::<Vec<_>>()))
+    }
+
     /// The decoded value of a single-valued parameter; of a repeated one the first, as in Go's `url.Values.Get`.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -357,6 +365,9 @@ mod tests {
         assert_eq!(target.path(), "/api/v1/namespaces/shop/pods");
         assert_eq!(target.path_and_query(), "/api/v1/namespaces/shop/pods?watch=true&resourceVersion=0");
         assert_eq!(target.path_and_query_without(&["watch"]), "/api/v1/namespaces/shop/pods?resourceVersion=0");
+        let values = [("watch", None), ("labelSelector", Some("a=b,c!=d".to_owned()))];
+        let with = "/api/v1/namespaces/shop/pods?resourceVersion=0&labelSelector=a%3Db%2Cc%21%3Dd";
+        assert_eq!(target.path_and_query_with(&values), with);
         assert_eq!(parsed("/clusters/prod").path(), "/");
         assert_eq!(parsed("/clusters/prod/").path(), "/");
         assert_eq!(parsed("/clusters/prod?").path_and_query(), "/");

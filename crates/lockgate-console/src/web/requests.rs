@@ -272,6 +272,9 @@ fn outcome(record: &AuditRecord) -> Vec<Fact> {
         facts.push(view::fact("Status", &response.status.to_string()));
         facts.push(view::said("Answer", &view::bytes(response.bytes)));
         facts.push(view::said("Values masked", &response.masked.to_string()));
+        if response.hidden > 0 {
+            facts.push(view::said("Objects hidden", &response.hidden.to_string()));
+        }
     }
     facts.extend(record.session_id.map(|id| view::linked("Recording", &id.to_string(), format!("/sessions/{id}"))));
     facts

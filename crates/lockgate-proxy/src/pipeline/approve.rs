@@ -5,6 +5,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use http::header::{self, HeaderMap, HeaderValue};
 use lockgate_core::limit::REASON_BYTES_MAX;
 use lockgate_core::{Approval, ApprovalState, Decision, Effect, Options, Stream, Subject, Terms, Verb};
+use lockgate_policy::View;
 use lockgate_store::{CanonicalRequest, Grant, Hold, NewApproval, RequestBody, Topic, admit};
 use lockgate_wire::options::DELETE_PARAMETERS;
 use lockgate_wire::{RequestInfo, body, fingerprint};
@@ -13,6 +14,7 @@ use super::classify::hex;
 use super::preview::{self, Observed};
 use super::{Decided, Permitted, Refusal, Stop, Transport, Understood, Way, decide, limits, observe};
 use crate::gateway::Gateway;
+use crate::sieve;
 use crate::upstream::Flow;
 use crate::upstream::headers::{self, Identity};
 
@@ -168,9 +170,21 @@ async fn recheck(
         return Err(Refusal::TargetChanged(Box::new(ticket.clone())));
     }
     limits::standing(gateway, understood).await?;
-    let now = decide::decision(gateway, understood);
+    let (now, view) = decide::again(gateway, understood);
     let same = now.effect != Effect::Deny && (now.rule == before.rule || now.effect == Effect::Allow);
-    if same { Ok(()) } else { Err(denied(understood, now)) }
+    if !same {
+        return Err(denied(understood, now));
+    }
+    let selector = |view: &Option<View>| view.as_ref().and_then(View::selector).map(str::to_owned);
+    if selector(&view) != selector(&understood.view) {
+        // What is sent stands in the record already.
+        let message =
+            "The policy changed while the request was held, and with it what the answer may show. Send it again.";
+        let changed = Decision { effect: Effect::Deny, message: Some(message.into()), ..now };
+        return Err(denied(understood, changed));
+    }
+    understood.view = view;
+    Ok(())
 }
 
 fn denied(understood: &Understood, decision: Decision) -> Refusal {
@@ -243,7 +257,10 @@ fn outgoing(understood: &Understood, uid: Option<&str>) -> Outgoing {
             let bytes = understood.body.bytes();
             let text = sent.as_ref().and_then(|value| value.to_str().ok());
             let rewritten = understood.object.as_ref().and_then(|object| body::rewritten(text, bytes, object));
-            let target = understood.target.path_and_query();
+            let target = match &understood.view {
+                Some(view) => sieve::target(&understood.target, &understood.info, view),
+                None => understood.target.path_and_query(),
+            };
             match rewritten {
                 Some((json, content_type)) => Outgoing {
                     target,
@@ -270,10 +287,11 @@ fn permit(understood: Understood, decision: Decision, grant: Option<Grant>) -> R
     if let Some(content_type) = outgoing.content_type {
         headers.insert(header::CONTENT_TYPE, content_type);
     }
-    if let Err(error) = super::mask::narrow_accept(&understood.info, &mut headers) {
+    if let Err(error) = super::mask::narrow_accept(&understood.info, &mut headers, understood.view.as_ref()) {
         return Err(Stop::refuse(understood.log, Refusal::NotUnderstood(error)));
     }
-    let Understood { log, caller, upstream, info, action, options, method, transport, .. } = understood;
+    let Understood { log, caller, upstream, info, action, options, method, transport, view, .. } = understood;
+    let options = view.as_ref().map_or(options.clone(), |view| sieve::options(&options, &info, view));
     let handshake = match transport {
         Transport::Plain => None,
         Transport::WebSocket(handshake) => Some(handshake),
@@ -286,6 +304,7 @@ fn permit(understood: Understood, decision: Decision, grant: Option<Grant>) -> R
         flow: flow(&info, &options),
         info,
         mask: decision.obligations.mask,
+        view,
         identity: identity(&caller.subject),
         user: caller.subject.name(),
         upstream,

@@ -78,6 +78,7 @@ pub(super) async fn classify(gateway: &Gateway, identified: Identified) -> Resul
         observed: Observed::NotRead,
         reviewed: None,
         unreadable: None,
+        view: None,
         beyond: false,
         transport,
         gone,

@@ -1,16 +1,23 @@
 //! What does the policy say? Pure: the newest policy, the subject, the action and its facts.
 
+use std::sync::Arc;
+
 use lockgate_core::{Action, DecidedBy, Decision};
-use lockgate_policy::{Facts, Policy};
+use lockgate_policy::{Facts, Policy, View};
 
 use super::{Decided, Understood, observe, shadow};
 use crate::gateway::Gateway;
+use crate::sieve;
 
 pub(super) fn decide(gateway: &Gateway, understood: Understood) -> Decided {
-    let policy = gateway.policy.load();
+    let policy = gateway.policy.load_full();
     let facts = facts(gateway, &understood);
     let mut decision = by(&policy, &understood, &understood.action, &facts);
     decision.reasons.extend(understood.unreadable.clone());
+    let view = view(&policy, &understood, &facts, &decision);
+    if let Some(selector) = view.as_ref().and_then(View::selector) {
+        decision.reasons.push(format!("the label selector that is sent: {selector}"));
+    }
     let shadow = shadow::differing(
         gateway,
         &understood.caller.subject,
@@ -22,13 +29,21 @@ pub(super) fn decide(gateway: &Gateway, understood: Understood) -> Decided {
     let mut understood = understood;
     let environment = understood.upstream.cluster().environment.clone();
     let by = DecidedBy { policy: policy.provenance().cloned(), shadow, environment };
+    if let Some(view) = &view {
+        understood.log.arrival().options = sieve::options(&understood.options, &understood.info, view);
+    }
+    understood.view = view;
     understood.log.decided_by(&decision, by);
     Decided { understood, decision }
 }
 
-/// The decision as of now; asked again when a hold ends (invariant 12).
-pub(super) fn decision(gateway: &Gateway, understood: &Understood) -> Decision {
-    decision_on(gateway, understood, &understood.action)
+/// The decision as of now; asked again when a hold ends (invariant 12), with the view that goes with it.
+pub(super) fn again(gateway: &Gateway, understood: &Understood) -> (Decision, Option<View>) {
+    let policy = gateway.policy.load_full();
+    let facts = facts(gateway, understood);
+    let decision = by(&policy, understood, &understood.action, &facts);
+    let view = view(&policy, understood, &facts, &decision);
+    (decision, view)
 }
 
 /// The decision as if the request were `action`: with another class of risk.
@@ -45,6 +60,11 @@ pub(super) fn needs_old_object(gateway: &Gateway, understood: &Understood) -> bo
 
 fn by(policy: &Policy, understood: &Understood, action: &Action, facts: &Facts<'_>) -> Decision {
     policy.decide(&understood.caller.subject, understood.upstream.cluster().name.as_str(), action, facts)
+}
+
+fn view(policy: &Arc<Policy>, understood: &Understood, facts: &Facts<'_>, decision: &Decision) -> Option<View> {
+    let cluster = understood.upstream.cluster().name.as_str();
+    policy.view(&understood.caller.subject, cluster, &understood.action, facts, decision)
 }
 
 fn facts<'u>(gateway: &Gateway, understood: &'u Understood) -> Facts<'u> {

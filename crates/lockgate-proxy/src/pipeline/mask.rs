@@ -1,23 +1,37 @@
-//! What must the client not see? Decides the duty before forwarding, and puts the masker in the way after.
+//! What must the client not see? Decides the duty before forwarding, and puts filter and masker in the way after.
+
+use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
+use http_body_util::BodyExt;
 use lockgate_core::{MaskProfile, Stream};
+use lockgate_policy::View;
 use lockgate_wire::accept::{self, AnswerForm, UpstreamAccept};
+use lockgate_wire::filter::{FilterSummary, Form};
 use lockgate_wire::mask::{MaskLimits, MaskPlan, Masker};
 use lockgate_wire::{RequestInfo, WireError};
 
 use super::{Forwarded, Masked, Refusal, Stop, Way};
-use crate::answer::AnswerStream;
+use crate::answer::{AnswerStream, Duties};
 use crate::gateway::Gateway;
-use crate::upstream::Exchange;
+use crate::sieve::{self, Sieve};
 use crate::upstream::headers::clean_response;
+use crate::upstream::{Exchange, UpstreamBody};
+
+/// Until enough of one object must have arrived to tell whether the caller may see it.
+const OBJECT_READ_MAX: Duration = Duration::from_secs(30);
+
+/// Told with every list and watch that holds a part. Never how much is missing.
+const FILTERED: &str = "299 lockgate \"only objects that your rules let you see are listed\"";
 
 /// Asks upstream for what the masker can read.
-pub(super) fn narrow_accept(info: &RequestInfo, headers: &mut HeaderMap) -> Result<(), WireError> {
+pub(super) fn narrow_accept(info: &RequestInfo, headers: &mut HeaderMap, view: Option<&View>) -> Result<(), WireError> {
     let client: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let client = (!client.is_empty()).then(|| client.join(","));
-    if let UpstreamAccept::Narrowed(narrowed) = accept::upstream_accept(info, client.as_deref())? {
+    if let UpstreamAccept::Narrowed(narrowed) =
+        accept::upstream_accept_for(info, client.as_deref(), sieve::wanted(view))?
+    {
         let value = HeaderValue::try_from(narrowed).map_err(|_| WireError::NotAcceptable)?;
         headers.insert(header::ACCEPT, value);
     }
@@ -34,24 +48,79 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
         Ok(form) => form,
         Err(refusal) => return Err(Stop::failed(receipt, refusal)),
     };
-    let (head, body) = response.into_parts();
-    let masker = (form == AnswerForm::Json && way.mask == MaskProfile::Strict && way.info.is_resource()).then(|| {
-        let plan = MaskPlan::for_resource(&way.info.api_group, &way.info.resource, way.action.stream == Stream::Watch);
+    let (head, mut body) = response.into_parts();
+    let Way { info, view, action, mask, .. } = *way;
+    let masker = (form == AnswerForm::Json && mask == MaskProfile::Strict && info.is_resource()).then(|| {
+        let plan = MaskPlan::for_resource(&info.api_group, &info.resource, action.stream == Stream::Watch);
         Masker::new(plan, MaskLimits::default())
     });
-    let masked = masker.is_some();
-    let ends = match way.action.stream {
+    let is_partial = view.as_ref().is_some_and(View::is_partial);
+    let one = sieve::form(&info) == Form::One;
+    if is_partial && one && head.status == StatusCode::NOT_FOUND {
+        return Err(Stop::failed(receipt, not_shown(&info, false)));
+    }
+    let filters = form == AnswerForm::Json && head.status.is_success();
+    let sieve = view.filter(|_| filters).map(|view| Sieve::new(&info, view, gateway.clock().clone()));
+    let mut duties = Duties { sieve, masker, passed: Vec::new() };
+    if one && let Some(sieve) = &mut duties.sieve {
+        match hold_back(gateway, sieve, &mut body).await {
+            Ok(passed) => duties.passed = passed,
+            Err(refusal) => return Err(Stop::failed(receipt, refusal.unwrap_or_else(|| not_shown(&info, true)))),
+        }
+    }
+    let changed = duties.sieve.is_some() || duties.masker.is_some();
+    let ends = match action.stream {
         Stream::Watch | Stream::Logs => gateway.draining.clone(),
         Stream::None | Stream::Exec | Stream::Attach | Stream::Portforward | Stream::Proxy => gateway.ending.clone(),
     };
-    let (stream, ending) = AnswerStream::new(body, masker, head.status.as_u16(), ends);
+    let warns = is_partial && !one && duties.sieve.is_some();
+    let (stream, ending) = AnswerStream::new(body, duties, head.status.as_u16(), ends);
     let mut answer = Response::new(crate::answer::AnswerBody::new(stream));
     *answer.status_mut() = head.status;
     *answer.headers_mut() = clean_response(&head.headers);
-    if masked {
+    if changed {
         answer.headers_mut().remove(header::CONTENT_LENGTH);
     }
+    if warns {
+        answer.headers_mut().append(header::WARNING, HeaderValue::from_static(FILTERED));
+    }
     Ok(Masked::Answer { response: answer, receipt, ending, upstream_status: head.status.as_u16() })
+}
+
+/// Reads one object until it is known whether the caller may see it: no head must leave before. `Err(None)`: he may not.
+async fn hold_back(gateway: &Gateway, sieve: &mut Sieve, body: &mut UpstreamBody) -> Result<Vec<u8>, Option<Refusal>> {
+    let mut passed = Vec::new();
+    let read = async {
+        while let Some(frame) = body.frame().await {
+            let Ok(Ok(data)) = frame.map(http_body::Frame::into_data) else {
+                return Err(Some(Refusal::PreviewUnreadable));
+            };
+            sieve.push(&data, &mut passed).map_err(|_| Some(Refusal::PreviewUnreadable))?;
+            match sieve.summary() {
+                FilterSummary { shown: 0, hidden: 0 } => {}
+                FilterSummary { hidden: 0, .. } => return Ok(()),
+                FilterSummary { .. } => return Err(None),
+            }
+        }
+        Err(None)
+    };
+    tokio::select! {
+        read = tokio::time::timeout(OBJECT_READ_MAX, read) => {
+            read.unwrap_or(Err(Some(Refusal::PreviewUnreadable)))?;
+        }
+        () = gateway.ending.cancelled() => return Err(Some(Refusal::PreviewUnreadable)),
+    }
+    Ok(passed)
+}
+
+/// What is not there and what may not be seen get the same answer.
+fn not_shown(info: &RequestInfo, exists: bool) -> Refusal {
+    Refusal::NotShown {
+        resource: info.resource.clone(),
+        group: info.api_group.clone(),
+        name: info.name.clone().unwrap_or_default(),
+        exists,
+    }
 }
 
 /// How the answer reads, or why it must not reach the client.
@@ -71,5 +140,11 @@ fn form<B>(response: &Response<B>, way: &Way) -> Result<AnswerForm, Refusal> {
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Ok(AnswerForm::Opaque);
     }
-    accept::answer_form(&way.info, status.as_u16(), text(header::CONTENT_TYPE)).map_err(Refusal::UpstreamAnswer)
+    let content_type = text(header::CONTENT_TYPE);
+    let form = accept::answer_form(&way.info, status.as_u16(), content_type).map_err(Refusal::UpstreamAnswer)?;
+    if way.view.is_some() && status.is_success() && form != AnswerForm::Json {
+        let content_type = content_type.unwrap_or_default().chars().take(100).collect();
+        return Err(Refusal::UpstreamAnswer(WireError::Answer { content_type }));
+    }
+    Ok(form)
 }

@@ -29,6 +29,7 @@ use http::{Method, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use lockgate_auth::Authenticated;
 use lockgate_core::{Action, Arrival, Decision, MaskProfile, Options, Origin, RequestFacts, Source};
+use lockgate_policy::View;
 use lockgate_store::{CallLog, CanonicalRequest, Permit, Receipt, RequestBody, Ticket};
 use lockgate_wire::channel::Offer;
 use lockgate_wire::{RequestInfo, Target, WireError};
@@ -112,6 +113,8 @@ struct Understood {
     reviewed: Option<serde_json::Value>,
     /// Why the target could not be read, where the verdict depends on it.
     unreadable: Option<String>,
+    /// What of the answer the caller may see, where it is not all.
+    view: Option<View>,
     /// More than the rule lets this agent remove by itself: for people, mass loss.
     beyond: bool,
     transport: Transport,
@@ -161,6 +164,7 @@ pub(crate) struct Way {
     pub(crate) flow: Flow,
     pub(crate) info: RequestInfo,
     pub(crate) mask: MaskProfile,
+    pub(crate) view: Option<View>,
     pub(crate) caller: Authenticated,
     pub(crate) action: Action,
     pub(crate) options: Options,

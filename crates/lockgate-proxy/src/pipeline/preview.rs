@@ -7,12 +7,14 @@ use http_body_util::{BodyExt, Limited};
 use lockgate_core::{
     Arrival, DecidedBy, Effect, Options, Origin, Outcome, RequestFacts, ResponseFacts, Secret, Source, Verb,
 };
+use lockgate_policy::View;
 use lockgate_store::{CanonicalRequest, RequestBody, admit};
 use lockgate_wire::request_info::RequestInfo;
 use lockgate_wire::target::Target;
 
 use super::{Refusal, Understood, approve};
 use crate::gateway::Gateway;
+use crate::sieve;
 use crate::upstream::Flow;
 
 /// Largest object that is read for a preview; the API server stores none above 3 MiB.
@@ -71,6 +73,10 @@ pub(super) async fn target(gateway: &Gateway, understood: &Understood) -> Result
 fn object_path(understood: &Understood) -> Option<String> {
     let info = &understood.info;
     info.name.as_ref()?;
+    // A read changes nothing: there is nothing to pin and nothing to compare.
+    if info.verb.is_read() {
+        return None;
+    }
     let subresource_create = info.verb == Verb::Create && info.subresource.is_some();
     if info.verb == Verb::Create && !subresource_create {
         return None;
@@ -101,6 +107,7 @@ async fn read(gateway: &Gateway, parent: &Understood, path: &str) -> Result<(Sta
     };
     let policy = gateway.policy.load_full();
     let decision = policy.decide(&parent.caller.subject, cluster, &action, &facts);
+    let view = policy.view(&parent.caller.subject, cluster, &action, &facts, &decision);
     let mut log = gateway.store.call(
         gateway.store.new_audit_id(),
         Arrival {
@@ -147,7 +154,15 @@ async fn read(gateway: &Gateway, parent: &Understood, path: &str) -> Result<(Sta
                 return Err(Refusal::PreviewUnreadable);
             };
             let bytes = body.to_bytes();
-            let facts = ResponseFacts { status: status.as_u16(), bytes: bytes.len() as u64, masked: 0 };
+            let hides = |mut view: View| {
+                let object: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+                !object.is_some_and(|object| sieve::shows(&mut view, &object, gateway.clock().as_ref()))
+            };
+            let hidden = status.is_success() && view.is_some_and(hides);
+            // What the agent may not see is not there, for the agent.
+            let status = if hidden { StatusCode::NOT_FOUND } else { status };
+            let facts =
+                ResponseFacts { status: status.as_u16(), bytes: bytes.len() as u64, masked: 0, hidden: hidden.into() };
             exchange.receipt.close(status.as_u16(), facts).await?;
             Ok((status, Secret::new(bytes.to_vec())))
         }

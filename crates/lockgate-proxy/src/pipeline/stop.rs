@@ -101,6 +101,18 @@ pub enum Refusal {
         /// Name.
         name: String,
     },
+    /// The target exists, and its labels or content are not such that the caller may see it; or it does not exist, in answer
+    /// to a caller who must not learn the difference.
+    NotShown {
+        /// Resource in the plural.
+        resource: String,
+        /// API group.
+        group: String,
+        /// Name.
+        name: String,
+        /// Whether it exists; for the record.
+        exists: bool,
+    },
     /// The agent may not read what it wants to change, so nobody can review it.
     PreviewNotAllowed(String),
     /// The cluster refused the read.
@@ -151,6 +163,11 @@ impl From<DecideError> for Refusal {
 }
 
 impl Refusal {
+    /// How many objects it keeps from the caller.
+    const fn hidden(&self) -> u64 {
+        matches!(self, Self::NotShown { exists: true, .. }) as u64
+    }
+
     /// The ticket that the answer names.
     const fn approval(&self) -> Option<ApprovalId> {
         match self {
@@ -214,6 +231,7 @@ impl Refusal {
             Self::TargetChanged(approval) => status::changed_since_review(approval.id, &approval.summary),
             Self::TokenExpiredMeanwhile => status::unauthenticated("the token expired while the request was held"),
             Self::TargetNotFound { resource, group, name } => status::target_not_found(resource, group, name),
+            Self::NotShown { resource, group, name, .. } => status::target_not_found(resource, group, name),
             Self::PreviewNotAllowed(why) => status::preview_not_allowed(summary, why),
             Self::PreviewRefused { status } => status::preview_refused(summary, *status),
             Self::PreviewUnreadable => status::preview_unreadable(summary),
@@ -323,7 +341,8 @@ impl Stop {
             Self::Fail(receipt, refusal, outcome) => {
                 let status = refusal.status("this request").with_audit_id(receipt.audit_id());
                 tracing::warn!(audit_id = %receipt.audit_id(), ?refusal, "an admitted request got no answer");
-                let response = ResponseFacts { status: status.code(), bytes: 0, masked: 0 };
+                let response =
+                    ResponseFacts { status: status.code(), hidden: refusal.hidden(), ..ResponseFacts::default() };
                 match receipt.abort(outcome, status.message().to_owned(), response).await {
                     Ok(()) => respond(gateway, &status),
                     Err(error) => unrecorded(gateway, &error),

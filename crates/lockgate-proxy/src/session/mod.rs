@@ -131,7 +131,7 @@ async fn run(
         Ok(client) => Relay::new(gateway, protocol, recorder, subject).run(client, upstream).await,
         Err(_) => Ended::before_it_began(recorder),
     };
-    let response = ResponseFacts { status: 101, bytes: ended.bytes_to_client, masked: 0 };
+    let response = ResponseFacts { status: 101, bytes: ended.bytes_to_client, ..ResponseFacts::default() };
     let recorded = ended.seal().await;
     let (reason, recorded_whole) = match &recorded {
         Ok(reason) => (*reason, true),

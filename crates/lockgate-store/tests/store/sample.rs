@@ -88,7 +88,7 @@ pub(crate) fn request() -> CanonicalRequest {
 }
 
 pub(crate) fn answer(status: u16) -> ResponseFacts {
-    ResponseFacts { status, bytes: 10, masked: 1 }
+    ResponseFacts { status, bytes: 10, masked: 1, hidden: 0 }
 }
 
 pub(crate) fn call(store: &Store) -> CallLog {
