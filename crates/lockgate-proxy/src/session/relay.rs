@@ -270,12 +270,13 @@ async fn between(
     let status = std::mem::take(&mut outward.status);
     let mut bytes = outward.bytes;
     let reason = if reason == Reason::UpstreamLost && !status.is_empty() { Reason::Completed } else { reason };
-    if status.is_empty() && !matches!(reason, Reason::Completed | Reason::ClientClosed) {
-        if let Some(told) = tell_failure(&mut outward, reason).await {
-            bytes = bytes.saturating_add(told);
-            // kubectl reads the error channel only from a session that was closed as a whole one is.
-            close = Some(CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() });
-        }
+    if status.is_empty()
+        && !matches!(reason, Reason::Completed | Reason::ClientClosed)
+        && let Some(told) = tell_failure(&mut outward, reason).await
+    {
+        bytes = bytes.saturating_add(told);
+        // kubectl reads the error channel only from a session that was closed as a whole one is.
+        close = Some(CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() });
     }
     drop((inward, outward));
     farewell(to_client, from_client, to_upstream, reason, close).await;
