@@ -155,9 +155,12 @@ fn keeps_names(seen: &Seen, kind: &Kind, effect: &'static str, sight: &Sight) ->
         let list = Kind { verb, named: false, ..kind.clone() };
         seen.did.contains_key(&(list, "allow"))
     });
-    // Whoever has read the list knows every object in it.
     let read = matches!(kind.verb, "get" | "list" | "watch");
-    sight.names.len() <= NAMES_FEW && !(read && listed)
+    if read && listed {
+        // Whoever has read the list knows every object in it; but for what he was asked about, which the list left out.
+        return effect == "ask";
+    }
+    sight.names.len() <= NAMES_FEW
 }
 
 /// Discovery is walked as a whole; other paths stand as they are.
