@@ -19,6 +19,7 @@ mod pattern;
 mod policy;
 mod reader;
 pub mod risk;
+pub mod schema;
 pub mod test;
 mod view;
 

@@ -351,3 +351,19 @@ fn completion_knows_the_commands() {
     }
     assert!(Path::new(&room.0).is_dir());
 }
+
+#[test]
+fn schemas_are_plain_json_for_editors() {
+    let room = Room::new();
+    for (arguments, title) in [
+        (&["policy", "schema"][..], "Lockgate Policy"),
+        (&["policy", "schema", "Policy"], "Lockgate Policy"),
+        (&["policy", "schema", "PolicyTest"], "Lockgate PolicyTest"),
+    ] {
+        let output = room.run(arguments);
+        assert!(output.status.success(), "{output:?}");
+        let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(schema["title"], title);
+    }
+    assert_eq!(room.run(&["policy", "schema", "Role"]).status.code(), Some(2));
+}

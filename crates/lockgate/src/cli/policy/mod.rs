@@ -7,6 +7,7 @@ mod check;
 mod explain;
 mod judge;
 mod records;
+mod schema;
 mod simulate;
 mod suggest;
 mod test;
@@ -34,6 +35,8 @@ pub(crate) enum Policy {
     Simulate(simulate::Simulate),
     /// The least that would have let an agent do what it did: policy, cluster RBAC, EKS access entry
     Suggest(suggest::Suggest),
+    /// The JSON Schema of the documents, for editors
+    Schema(schema::Schema),
 }
 
 pub(crate) async fn run(global: &Global, out: &Output, command: &Policy) -> anyhow::Result<Exit> {
@@ -43,6 +46,7 @@ pub(crate) async fn run(global: &Global, out: &Output, command: &Policy) -> anyh
         Policy::Test(command) => test::run(out, command),
         Policy::Simulate(command) => simulate::run(global, out, command).await,
         Policy::Suggest(command) => suggest::run(global, out, command).await,
+        Policy::Schema(command) => schema::run(command),
     }
 }
 
