@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::machine::{MaskLimits, Masker};
+use super::MaskLimits;
+use super::machine::Masker;
 use super::object::Basis;
 use super::plan::MaskPlan;
 use super::text;

@@ -1,81 +1,17 @@
 //! The push machine: tokens of a JSON text, one open bracket per frame, and what is copied, replaced or withheld.
 
-use thiserror::Error;
+mod managed_fields;
+mod piece;
 
 use crate::PLACEHOLDER;
 
+use self::managed_fields::FieldName;
+use self::piece::Piece;
 use super::last_applied::{self, Rewrite};
 use super::path::{Frame, Members, NAME_LITERAL_BYTES_MAX, Name, Next, Owner};
 use super::plan::{Framing, MaskPlan};
 use super::skip::Skip;
-use super::{status, text};
-
-/// What a masker may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MaskLimits {
-    /// Deepest nesting of brackets; a deeper answer is refused.
-    pub depth_max: u32,
-    /// Largest string that is withheld until it is read whole, escapes counted: an annotation, a `Status` message. A
-    /// larger one is masked whole.
-    pub annotation_bytes_max: usize,
-}
-
-impl Default for MaskLimits {
-    /// Depth 512 (custom resources may not nest deeper than the API server's own decoder goes, in practice 100);
-    /// annotations of 1.5 MiB (the API server allows 256 KiB for all annotations of an object, and JSON can spend six
-    /// bytes on one).
-    fn default() -> Self {
-        Self { depth_max: 512, annotation_bytes_max: 1536 * 1024 }
-    }
-}
-
-/// What was done, when an answer is over.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct MaskSummary {
-    /// How many values were masked.
-    pub masked: u64,
-    /// How many whole JSON objects passed: one, or a watch's events.
-    pub objects: u64,
-}
-
-/// Why an answer cannot be masked. The stream must be broken off: what has passed so far is masked, what follows is
-/// unknown. Offsets are bytes of input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum MaskError {
-    /// The answer is not a JSON object.
-    #[error("the answer is not a JSON object (byte {offset})")]
-    NotAnObject {
-        /// Where.
-        offset: u64,
-    },
-    /// The answer is not JSON.
-    #[error("the answer is not valid JSON (byte {offset})")]
-    Syntax {
-        /// Where.
-        offset: u64,
-    },
-    /// Something follows the one object of an answer that is no watch.
-    #[error("the answer goes on after its JSON object (byte {offset})")]
-    TrailingData {
-        /// Where.
-        offset: u64,
-    },
-    /// Too many open brackets.
-    #[error("the answer nests deeper than {depth_max} levels")]
-    TooDeep {
-        /// The limit.
-        depth_max: u32,
-    },
-    /// The answer ended in the middle of an object, or before one.
-    #[error("the answer ended before its JSON object did")]
-    Truncated,
-    /// An object said that it is a Secret after its data had passed.
-    #[error("an object in the answer says after its data that it is a Secret (byte {offset})")]
-    SecretAfterData {
-        /// Where.
-        offset: u64,
-    },
-}
+use super::{MaskError, MaskLimits, MaskSummary, status, text};
 
 /// Rewrites one answer. Feed it the body's bytes in pieces of any size with [`push`](Self::push), then
 /// [`finish`](Self::finish). All of an event is out when its last byte is in.
@@ -146,17 +82,6 @@ enum Use {
     LastApplied(Owner),
     /// Likewise.
     Message,
-}
-
-/// What a string in `managedFields` is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum FieldName {
-    /// Not known yet; withheld.
-    Undecided,
-    /// A path; passes.
-    Path,
-    /// A set member's value; dropped.
-    Value,
 }
 
 impl Masker {
@@ -493,68 +418,6 @@ impl Masker {
         Ok(())
     }
 
-    /// Brackets and quotes in a Secret's `managedFields`.
-    fn field_set(&mut self, mut depth: u32, piece: &mut Piece<'_, '_>) -> Result<(), MaskError> {
-        for byte in piece.rest() {
-            match byte {
-                b'"' => {
-                    piece.withhold();
-                    piece.at += 1;
-                    self.state = State::FieldName(depth, FieldName::Undecided);
-                    return Ok(());
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
-            }
-            piece.at += 1;
-            if depth == 0 {
-                self.state = State::Behind;
-                return Ok(());
-            }
-            if depth > self.limits.depth_max {
-                return Err(MaskError::TooDeep { depth_max: self.limits.depth_max });
-            }
-        }
-        self.state = State::FieldSet(depth);
-        Ok(())
-    }
-
-    /// A string in a Secret's `managedFields`: `v:` and the value of a set's member, or something harmless.
-    fn field_name(&mut self, depth: u32, mut name: FieldName, piece: &mut Piece<'_, '_>) {
-        /// `v:` spelled with escapes.
-        const DECISIVE_BYTES: usize = 12;
-        let rest = piece.rest();
-        let close = text::close(&mut self.escaped, rest);
-        let part = rest.get(..close.unwrap_or(rest.len())).unwrap_or_default();
-        piece.at += part.len();
-        if name == FieldName::Undecided {
-            self.literal.extend_from_slice(part);
-            if close.is_some() || self.literal.len() >= DECISIVE_BYTES {
-                let value = text::strip(&self.literal, b'v').and_then(|rest| text::strip(rest, b':'));
-                piece.output.push(b'"');
-                if value.is_some() {
-                    piece.output.extend_from_slice(br#"v:\""#);
-                    piece.output.extend_from_slice(PLACEHOLDER.as_bytes());
-                    piece.output.extend_from_slice(br#"\""#);
-                    self.summary.masked += 1;
-                    name = FieldName::Value;
-                } else {
-                    piece.output.extend_from_slice(&self.literal);
-                    piece.pass();
-                    name = FieldName::Path;
-                }
-                self.literal.clear();
-            }
-        }
-        self.state = State::FieldName(depth, name);
-        if close.is_some() {
-            piece.pass();
-            piece.at += 1;
-            self.state = State::FieldSet(depth);
-        }
-    }
-
     /// The placeholder instead of the value that begins here.
     fn mask(&mut self, piece: &mut Piece<'_, '_>) {
         piece.withhold();
@@ -578,42 +441,6 @@ impl Masker {
 
     fn syntax(&self, piece: &Piece<'_, '_>) -> MaskError {
         MaskError::Syntax { offset: self.offset + piece.at as u64 }
-    }
-}
-
-/// One piece of input, and what of it has gone where.
-struct Piece<'i, 'o> {
-    input: &'i [u8],
-    at: usize,
-    /// From here to `at` the bytes will be copied; `None` while they are not.
-    kept: Option<usize>,
-    output: &'o mut Vec<u8>,
-}
-
-impl<'i> Piece<'i, '_> {
-    fn peek(&self) -> Option<u8> {
-        self.input.get(self.at).copied()
-    }
-
-    fn rest(&self) -> &'i [u8] {
-        self.input.get(self.at..).unwrap_or_default()
-    }
-
-    fn skip_whitespace(&mut self) {
-        let rest = self.rest();
-        self.at += rest.iter().position(|byte| !is_whitespace(*byte)).unwrap_or(rest.len());
-    }
-
-    /// Copies what is to be copied, up to here; what follows is not.
-    fn withhold(&mut self) {
-        if let Some(kept) = self.kept.take() {
-            self.output.extend_from_slice(self.input.get(kept..self.at).unwrap_or_default());
-        }
-    }
-
-    /// What follows is copied.
-    fn pass(&mut self) {
-        self.kept.get_or_insert(self.at);
     }
 }
 

@@ -1,0 +1,125 @@
+//! Values without members: texts, some of which say what object this is, scalars, and subtrees that are not looked into.
+
+use crate::filter::FilterError;
+use crate::filter::unit::{Group, Kind, Shape, Stage};
+use crate::mask::skip::Skip;
+use crate::mask::text;
+
+use super::hold::Piece;
+use super::{Filter, Sink, State, Use};
+
+impl Filter {
+    /// A string value, or a piece of it.
+    pub(super) fn text(&mut self, purpose: Use, piece: &mut Piece<'_, '_>) -> Result<(), FilterError> {
+        let keep = if purpose == Use::Nothing { 0 } else { self.limits.head_bytes_max };
+        let Some(literal) = self.literal(keep, piece) else { return Ok(()) };
+        let hidden = self.unit.as_ref().is_some_and(|unit| unit.stage == Stage::Hidden);
+        if purpose != Use::Nothing && !hidden {
+            let offset = self.place(piece);
+            let text = decoded(&literal).ok_or(FilterError::Unexpected { offset })?;
+            self.say(purpose, text, piece)?;
+        }
+        self.after_scalar(piece)
+    }
+
+    /// The object at hand says something about itself, which it may say once.
+    fn say(&mut self, what: Use, text: String, piece: &mut Piece<'_, '_>) -> Result<(), FilterError> {
+        let offset = self.place(piece);
+        let label = std::mem::take(&mut self.label);
+        let Some(unit) = &mut self.unit else { return Err(FilterError::Ambiguous { offset }) };
+        let first = match what {
+            Use::Nothing => true,
+            Use::Name => unit.name.replace(text).is_none(),
+            Use::Namespace => unit.namespace.replace(text).is_none(),
+            Use::Label => {
+                let labels = unit.labels.get_or_insert_default();
+                let first = labels.iter().all(|(key, _)| *key != label);
+                labels.push((label, text));
+                first
+            }
+            Use::Kind => {
+                let first = unit.kind == Kind::Unsaid;
+                unit.kind = if text == "Table" { Kind::Table } else { Kind::Other };
+                first && !(unit.metadata && unit.shape() != Shape::Object)
+            }
+            Use::ApiVersion => {
+                let first = unit.group == Group::Unsaid;
+                unit.group = if text.starts_with("meta.k8s.io/") { Group::Meta } else { Group::Other };
+                first && !(unit.metadata && unit.shape() != Shape::Object)
+            }
+            Use::Type => {
+                let first = !std::mem::replace(&mut unit.typed, true);
+                match text.as_str() {
+                    "ADDED" | "MODIFIED" | "DELETED" => {}
+                    "BOOKMARK" | "ERROR" if first => {
+                        unit.stage = Stage::Shown;
+                        self.flush(piece)?;
+                        piece.output.append(&mut self.held);
+                        self.sink = Sink::Pass;
+                    }
+                    _ => return Err(FilterError::Unexpected { offset }),
+                }
+                first
+            }
+        };
+        if first { Ok(()) } else { Err(FilterError::Ambiguous { offset }) }
+    }
+
+    pub(super) fn scalar(&mut self, piece: &mut Piece<'_, '_>) -> Result<(), FilterError> {
+        let rest = piece.rest();
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
+        match rest.iter().position(|byte| !is_part(byte)) {
+            None => piece.at += rest.len(),
+            Some(end) => {
+                piece.at += end;
+                return self.after_scalar(piece);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn subtree(&mut self, mut skip: Skip, piece: &mut Piece<'_, '_>) -> Result<(), FilterError> {
+        let end = skip.end(piece.rest()).map_err(|_| FilterError::TooDeep { depth_max: self.limits.depth_max })?;
+        match end {
+            Some(end) => {
+                piece.at += end;
+                self.after_scalar(piece)
+            }
+            None => {
+                piece.at = piece.input.len();
+                self.state = State::Subtree(skip);
+                Ok(())
+            }
+        }
+    }
+
+    /// Behind a value that opened no frame.
+    fn after_scalar(&mut self, piece: &mut Piece<'_, '_>) -> Result<(), FilterError> {
+        let end = self.held_at(piece);
+        if let Some(unit) = &mut self.unit
+            && let Some(start) = unit.columns_start.take()
+        {
+            unit.columns = Some((start, end));
+        }
+        self.after_value(piece)
+    }
+
+    /// Reads on in a literal; all of it when its end is here, of which at least `keep` bytes.
+    pub(super) fn literal(&mut self, keep: usize, piece: &mut Piece<'_, '_>) -> Option<Vec<u8>> {
+        let rest = piece.rest();
+        let close = text::close(&mut self.escaped, rest);
+        let part = rest.get(..close.unwrap_or(rest.len())).unwrap_or_default();
+        piece.at += part.len() + usize::from(close.is_some());
+        let room = (keep + 1).saturating_sub(self.literal.len()).min(part.len());
+        self.literal.extend_from_slice(part.get(..room).unwrap_or_default());
+        close.map(|_| std::mem::take(&mut self.literal))
+    }
+}
+
+/// The text of a literal, where it is one.
+pub(super) fn decoded(literal: &[u8]) -> Option<String> {
+    if literal.contains(&b'\\') {
+        return text::decode(literal);
+    }
+    std::str::from_utf8(literal).ok().map(str::to_owned)
+}
