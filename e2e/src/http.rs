@@ -92,6 +92,15 @@ impl Stream {
         }
     }
 
+    /// What is left of it.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    pub async fn rest(self) -> Vec<u8> {
+        let rest = within("the answer's body", self.body.collect()).await.expect("the answer's body").to_bytes();
+        [self.buffer, rest.to_vec()].concat()
+    }
+
     /// The next event of a watch.
     ///
     /// # Panics
