@@ -10,6 +10,7 @@ pub mod environment;
 pub mod gateway;
 pub mod http;
 pub mod normalise;
+pub mod oracle;
 pub mod person;
 pub mod program;
 pub mod standalone;

@@ -81,6 +81,9 @@ fn read_selectors(options: &mut Options, target: &Target) -> Result<(), WireErro
     // An empty one is kept: who sends it means to narrow the request, and does not.
     options.field_selector = target.parameter("fieldSelector").map(str::to_owned);
     options.limit = integer(target, "limit")?;
+    // With one number that it cannot read, the API server forgets the name in the field selector too, and refuses the list only after
+    // it has authorised it without a name (`RequestInfoFactory`): such a request means two things.
+    integer(target, "timeoutSeconds")?;
     Ok(())
 }
 
@@ -314,6 +317,24 @@ mod tests {
         }
         let media = Some("application/strategic-merge-patch+json; charset=utf-8");
         assert_eq!(read("PATCH", &path, media, None).unwrap().patch_type, Some(PatchType::Strategic));
+    }
+
+    #[test]
+    fn a_read_whose_numbers_cannot_be_read_is_refused() {
+        for query in [
+            "timeoutSeconds=abc",
+            "timeoutSeconds=",
+            "limit=abc",
+            "watch=1&timeoutSeconds=1.5",
+            "limit=9223372036854775808",
+        ] {
+            for path in ["pods", "pods?fieldSelector=metadata.name%3Da"] {
+                let separator = if path.contains('?') { '&' } else { '?' };
+                let path = format!("{NAMESPACE}/{path}{separator}{query}");
+                assert_eq!(read("GET", &path, None, None).unwrap_err().status().code(), 400, "{path}");
+            }
+        }
+        assert!(read("GET", &format!("{NAMESPACE}/pods?timeoutSeconds=%2B5&limit=-1"), None, None).is_ok());
     }
 
     #[test]

@@ -118,18 +118,33 @@ impl Connection {
     /// # Panics
     /// If that is no request.
     pub async fn open(&mut self, method: &str, path: &str, body: &[u8]) -> io::Result<Response<Incoming>> {
+        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        self.open_with(method, path, &[("content-type", kind)], body).await
+    }
+
+    /// As [`Self::open`], with headers of the caller's choice.
+    ///
+    /// # Errors
+    /// It broke.
+    ///
+    /// # Panics
+    /// If that is no request.
+    pub async fn open_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Response<Incoming>> {
         let (Self::Http1(_, client) | Self::Http2(_, client)) = &*self;
         let target = format!("{}{path}", client.prefix);
         let uri = match self {
             Self::Http1(..) => target,
             Self::Http2(..) => format!("https://{}{target}", client.address),
         };
-        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-        let request = Request::builder()
-            .method(method)
-            .uri(uri)
-            .header("authorization", format!("Bearer {}", client.token))
-            .header("content-type", kind);
+        let request =
+            Request::builder().method(method).uri(uri).header("authorization", format!("Bearer {}", client.token));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let request = match self {
             Self::Http1(..) => request.header("host", client.address.to_string()),
             Self::Http2(..) => request,

@@ -43,6 +43,9 @@ enum Command {
         /// No node: API server and controllers only, nothing can run pods
         #[arg(long)]
         control_plane_only: bool,
+        /// No node and no controllers: etcd and the API server, of the current release or of an older one
+        #[arg(long, value_name = "RELEASE", num_args = 0..=1, default_missing_value = "current", conflicts_with = "control_plane_only")]
+        api_server_only: Option<tools::Release>,
         /// A further flag for kube-apiserver, for example --feature-gates=ExtendWebSocketsToKubelet=false
         #[arg(long = "api-server-flag", value_name = "FLAG", allow_hyphen_values = true)]
         api_server_flags: Vec<String>,
@@ -115,8 +118,12 @@ pub(crate) struct Cluster {
 
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
-        Command::Up { name, control_plane_only, api_server_flags, output } => {
-            let scope = if control_plane_only { tools::Scope::ControlPlane } else { tools::Scope::Whole };
+        Command::Up { name, control_plane_only, api_server_only, api_server_flags, output } => {
+            let scope = match api_server_only {
+                Some(release) => tools::Scope::ApiServer(release),
+                None if control_plane_only => tools::Scope::ControlPlane,
+                None => tools::Scope::Whole,
+            };
             let cluster = up(&name.name, &Options { scope, api_server_flags })?;
             match output.format {
                 Format::Json => println!("{}", serde_json::to_string_pretty(&cluster)?),

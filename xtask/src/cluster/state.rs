@@ -22,6 +22,8 @@ const NAME_BYTES_MAX: usize = 30;
 #[serde(rename_all = "camelCase")]
 pub(super) struct Plan {
     pub(super) cluster: Cluster,
+    #[serde(default)]
+    pub(super) scope: tools::Scope,
     pub(super) etcd: PathBuf,
     pub(super) kube_apiserver: PathBuf,
     /// The other programs; None: an API server and nothing else.

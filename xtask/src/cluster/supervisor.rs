@@ -91,7 +91,11 @@ fn start(plan: &Plan, reporter: &Reporter, components: &mut Components<'_>) -> R
     reporter.starting("waiting for kube-apiserver")?;
     components.wait_for_api_server()?;
     let Some(built) = &plan.built else {
-        return Ok(Some("only the programs of KUBEBUILDER_ASSETS: an API server without controllers".to_owned()));
+        let reason = match plan.scope {
+            tools::Scope::ApiServer(_) => "only an API server was asked for",
+            _ => "only the programs of KUBEBUILDER_ASSETS: an API server without controllers",
+        };
+        return Ok(Some(reason.to_owned()));
     };
     reporter.starting("controllers and scheduler")?;
     components.start_controllers(built)?;

@@ -78,8 +78,7 @@ fn running(name: &str, options: &Options) -> Result<Option<Cluster>> {
         eprintln!("· clearing what a killed run of {name} left");
         return Ok(None);
     }
-    let wants_node = options.scope == Scope::Whole;
-    if plan.api_server_flags != options.api_server_flags || wants_node != plan.node.is_some() {
+    if plan.api_server_flags != options.api_server_flags || plan.scope != options.scope {
         bail!("cluster {name} runs with other options: cargo xtask cluster down --name {name}, or use another name");
     }
     match report.phase {
@@ -138,9 +137,10 @@ fn plan(name: &str, options: &Options) -> Result<Plan> {
             audit_log: state.join("audit/audit.log"),
             image: tools::IMAGE_BUSYBOX.to_owned(),
             agnhost_image: tools::IMAGE_AGNHOST.to_owned(),
-            version: tools::KUBERNETES.to_owned(),
+            version: options.scope.release().version().to_owned(),
             state_dir: state.clone(),
         },
+        scope: options.scope,
         etcd: programs.etcd,
         kube_apiserver: programs.kube_apiserver,
         built: programs.built,

@@ -7,7 +7,7 @@
 //! | `LOCKGATE_E2E_XTASK` | this program, to sign people in and for tests that start clusters or demos themselves |
 //! | `LOCKGATE_E2E_LOCKGATE` | the product's binary |
 //! | `LOCKGATE_E2E_AGNHOST_IMAGE` | Kubernetes' test image |
-//! | `LOCKGATE_E2E_K9S`, `_NODE` | programs |
+//! | `LOCKGATE_E2E_HELM`, `_K9S`, `_NODE` | programs |
 //! | `LOCKGATE_E2E_PYTHON` | an interpreter that has the `kubernetes` client |
 //! | `LOCKGATE_E2E_CHROMIUM`, `_CHROMIUM_DRIVER` | browser and its WebDriver server |
 
@@ -28,6 +28,7 @@ pub(super) fn prepare_tools() -> Result<()> {
     tools::python_client()?;
     tools::chromium()?;
     tools::packages(&[("strace", "strace")], "the test of the flush before the first upstream byte")?;
+    tools::programs(tools::Scope::ApiServer(tools::Release::Older))?;
     let programs = tools::programs(tools::Scope::Whole)?;
     if let Some(built) = &programs.built {
         tools::images(built)?;
@@ -110,6 +111,7 @@ fn environment(state: &Path) -> Result<Vec<(&'static str, OsString)>> {
         ("LOCKGATE_E2E_LOCKGATE", xtask.with_file_name("lockgate").into()),
         ("LOCKGATE_E2E_XTASK", xtask.into()),
         ("LOCKGATE_E2E_AGNHOST_IMAGE", tools::IMAGE_AGNHOST.into()),
+        ("LOCKGATE_E2E_HELM", tools::helm()?.into()),
         ("LOCKGATE_E2E_K9S", tools::k9s()?.into()),
         ("LOCKGATE_E2E_NODE", tools::node()?.into()),
         ("LOCKGATE_E2E_PYTHON", tools::python_client()?.into()),

@@ -6,17 +6,50 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 
 use super::image::{self, Entry, Image};
 use super::{Progress, cache, find_program, go, versions};
 
 /// What a cluster is to consist of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) enum Scope {
     /// API server, controllers and a node that runs pods.
+    #[default]
     Whole,
     /// No node; with `KUBEBUILDER_ASSETS` nothing is built at all.
     ControlPlane,
+    /// etcd and the API server of this release: what is written stays as it was written, no controller acts on it.
+    ApiServer(Release),
+}
+
+/// A release of Kubernetes that we build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Release {
+    /// The one that clusters consist of.
+    Current,
+    /// An older one, of which there is only the API server, for tests that reading requests does not depend on the release.
+    Older,
+}
+
+impl Scope {
+    pub(crate) fn release(self) -> Release {
+        match self {
+            Self::Whole | Self::ControlPlane => Release::Current,
+            Self::ApiServer(release) => release,
+        }
+    }
+}
+
+impl Release {
+    pub(crate) fn version(self) -> &'static str {
+        match self {
+            Self::Current => versions::KUBERNETES,
+            Self::Older => versions::KUBERNETES_OLDER,
+        }
+    }
 }
 
 /// Where the programs are.
@@ -31,6 +64,15 @@ pub(crate) struct Programs {
 
 /// The programs for `scope`, built if this is the first time: minutes once, nothing afterwards.
 pub(crate) fn programs(scope: Scope) -> Result<Programs> {
+    let current = current_programs(scope)?;
+    Ok(match scope {
+        Scope::Whole | Scope::ControlPlane => current,
+        Scope::ApiServer(Release::Current) => Programs { built: None, ..current },
+        Scope::ApiServer(Release::Older) => Programs { built: None, kube_apiserver: older_api_server()?, ..current },
+    })
+}
+
+fn current_programs(scope: Scope) -> Result<Programs> {
     let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from) else {
         let built = build_kubernetes("", &["kube-apiserver", "kubectl"])?;
         return Ok(Programs {
@@ -53,9 +95,31 @@ pub(crate) fn programs(scope: Scope) -> Result<Programs> {
         kubectl: asset("kubectl")?,
         built: match scope {
             Scope::Whole => Some(build_kubernetes("-node", &[])?),
-            Scope::ControlPlane => None,
+            Scope::ControlPlane | Scope::ApiServer(_) => None,
         },
     })
+}
+
+/// Of the older release the API server alone is built.
+fn older_api_server() -> Result<PathBuf> {
+    let version = versions::KUBERNETES_OLDER;
+    let entry = cache::once(&format!("kubernetes-{version}"), |bin| {
+        let progress = Progress::start(
+            format!("building kube-apiserver {version}"),
+            Some("about 3 minutes on two idle cores, once"),
+        );
+        let build = go::Build {
+            name: "kubernetes-older",
+            module: &module("kubernetes-older"),
+            packages: &["k8s.io/kubernetes/cmd/kube-apiserver"],
+            ldflags: &kubernetes_ldflags(version)?,
+            output: &bin.join("kube-apiserver"),
+        };
+        go::build_module(&build, &progress)?;
+        progress.done("built");
+        Ok(())
+    })?;
+    Ok(entry.join("kube-apiserver"))
 }
 
 fn build_kubernetes(suffix: &str, beside_the_node: &[&str]) -> Result<PathBuf> {
@@ -166,8 +230,11 @@ mod tests {
     /// The Go module and the version constant name the same Kubernetes, or the cache key would lie.
     #[test]
     fn the_go_modules_have_the_versions_of_the_cache_keys() {
-        let kubernetes = fs::read_to_string(module("kubernetes").join("go.mod")).unwrap();
-        assert!(kubernetes.contains(&format!("k8s.io/kubernetes {}\n", versions::KUBERNETES)));
+        for (name, version) in [("kubernetes", versions::KUBERNETES), ("kubernetes-older", versions::KUBERNETES_OLDER)]
+        {
+            let kubernetes = fs::read_to_string(module(name).join("go.mod")).unwrap();
+            assert!(kubernetes.contains(&format!("k8s.io/kubernetes {version}\n")), "{name}");
+        }
         let etcd = fs::read_to_string(module("etcd").join("go.mod")).unwrap();
         assert!(etcd.contains(&format!("go.etcd.io/etcd/server/v3 {}", versions::ETCD)));
     }

@@ -1,6 +1,8 @@
 //! The versions of everything that is not Rust. The cache is keyed by them: a new version is built once beside the old one.
 
 pub(crate) const KUBERNETES: &str = "v1.36.4";
+/// The older API server that requests are read against too: 1.33 or before, and a patch release that the Go toolchain of today builds.
+pub(crate) const KUBERNETES_OLDER: &str = "v1.33.13";
 pub(crate) const ETCD: &str = "v3.6.14";
 pub(crate) const HELM: &str = "v3.22.0";
 pub(crate) const K9S: &str = "v0.50.16";
