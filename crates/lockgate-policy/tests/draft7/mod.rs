@@ -70,8 +70,8 @@ impl Schema {
             "properties" => return self.properties(wanted, value, place),
             "additionalProperties" => return self.further(schema, wanted, value, place),
             "items" => {
-                let items = value.as_array().into_iter().flatten().enumerate();
-                return items.map(|(index, item)| self.fits(wanted, item, &format!("{place}/{index}"))).collect();
+                let mut items = value.as_array().into_iter().flatten().enumerate();
+                return items.try_for_each(|(index, item)| self.fits(wanted, item, &format!("{place}/{index}")));
             }
             "oneOf" => alternatives() == 1,
             "anyOf" => alternatives() > 0,
