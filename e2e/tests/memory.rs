@@ -1,5 +1,5 @@
-//! Lists of 300 MB pass through the real binary in flat memory, masked, over both protocols. A debug binary serves as well
-//! as a release one: what is bounded is memory, not time.
+//! Large lists pass through the real binary in flat memory, masked or filtered, over both protocols. A debug binary serves as
+//! well as a release one: what is bounded is memory, not time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use base64::Engine;

@@ -2,6 +2,7 @@
 //! clients, on gateways of the tests' own.
 
 mod kubectl;
+mod large;
 mod lists;
 mod place;
 mod random;

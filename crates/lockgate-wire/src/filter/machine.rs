@@ -240,13 +240,15 @@ impl Filter {
     fn name(&mut self, piece: &mut Piece<'_, '_>) -> Result<(), FilterError> {
         let label = self.frames.last() == Some(&Frame::Labels);
         let keep = if label { self.limits.head_bytes_max } else { NAME_LITERAL_BYTES_MAX };
-        let Some(literal) = self.literal(keep, piece) else { return Ok(()) };
+        let Some(part) = self.literal_part(keep, piece) else { return Ok(()) };
+        let literal = std::mem::take(&mut self.literal);
         // What cannot be decoded is none of the names that matter; as a label's key it belongs to no selector.
-        let name = decoded(&literal).unwrap_or_default();
+        let name = decoded(if literal.is_empty() { part } else { &literal }).unwrap_or_default();
         let next = self.member(&name, piece)?;
         if label {
-            self.label = name;
+            self.label = name.into_owned();
         }
+        self.keep_buffer(literal);
         self.state = State::Colon(next);
         Ok(())
     }

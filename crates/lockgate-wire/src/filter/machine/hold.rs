@@ -48,9 +48,7 @@ impl Filter {
             }
         }
         self.release(piece);
-        if self.held.capacity() > HELD_BYTES_KEPT {
-            self.held = Vec::new();
-        }
+        self.forget_held();
     }
 
     /// What is held goes nowhere, and what follows of the object.
@@ -69,8 +67,17 @@ impl Filter {
         {
             self.columns = Some(own.to_vec());
         }
-        self.held = Vec::new();
+        self.forget_held();
         self.comma = None;
+    }
+
+    /// Nothing is held any more; a large buffer is given back.
+    fn forget_held(&mut self) {
+        if self.held.capacity() > HELD_BYTES_KEPT {
+            self.held = Vec::new();
+        } else {
+            self.held.clear();
+        }
     }
 
     /// An object that nobody was asked about stays hidden.

@@ -1,24 +1,28 @@
 //! Values without members: texts, some of which say what object this is, scalars, and subtrees that are not looked into.
 
+use std::borrow::Cow;
+
 use crate::filter::FilterError;
 use crate::filter::unit::{Group, Kind, Shape, Stage};
 use crate::mask::skip::Skip;
 use crate::mask::text;
 
 use super::hold::Piece;
-use super::{Filter, Sink, State, Use};
+use super::{Filter, HELD_BYTES_KEPT, Sink, State, Use};
 
 impl Filter {
     /// A string value, or a piece of it.
     pub(super) fn text(&mut self, purpose: Use, piece: &mut Piece<'_, '_>) -> Result<(), FilterError> {
         let keep = if purpose == Use::Nothing { 0 } else { self.limits.head_bytes_max };
-        let Some(literal) = self.literal(keep, piece) else { return Ok(()) };
+        let Some(part) = self.literal_part(keep, piece) else { return Ok(()) };
+        let literal = std::mem::take(&mut self.literal);
         let hidden = self.unit.as_ref().is_some_and(|unit| unit.stage == Stage::Hidden);
         if purpose != Use::Nothing && !hidden {
             let offset = self.place(piece);
-            let text = decoded(&literal).ok_or(FilterError::Unexpected { offset })?;
-            self.say(purpose, text, piece)?;
+            let text = decoded(if literal.is_empty() { part } else { &literal });
+            self.say(purpose, text.ok_or(FilterError::Unexpected { offset })?.into_owned(), piece)?;
         }
+        self.keep_buffer(literal);
         self.after_scalar(piece)
     }
 
@@ -104,22 +108,33 @@ impl Filter {
         self.after_value(piece)
     }
 
-    /// Reads on in a literal; all of it when its end is here, of which at least `keep` bytes.
-    pub(super) fn literal(&mut self, keep: usize, piece: &mut Piece<'_, '_>) -> Option<Vec<u8>> {
+    /// Reads on in a literal. When its end is here, returns the part before the closing quote, with all of the literal
+    /// in `self.literal` if it began in an earlier piece; else keeps more than `keep` bytes of it for then.
+    pub(super) fn literal_part<'i>(&mut self, keep: usize, piece: &mut Piece<'i, '_>) -> Option<&'i [u8]> {
         let rest = piece.rest();
         let close = text::close(&mut self.escaped, rest);
         let part = rest.get(..close.unwrap_or(rest.len())).unwrap_or_default();
         piece.at += part.len() + usize::from(close.is_some());
-        let room = (keep + 1).saturating_sub(self.literal.len()).min(part.len());
-        self.literal.extend_from_slice(part.get(..room).unwrap_or_default());
-        close.map(|_| std::mem::take(&mut self.literal))
+        if close.is_none() || !self.literal.is_empty() {
+            let room = (keep + 1).saturating_sub(self.literal.len()).min(part.len());
+            self.literal.extend_from_slice(part.get(..room).unwrap_or_default());
+        }
+        close.map(|_| part)
+    }
+
+    /// Gives the buffer back for the next literal that comes in pieces.
+    pub(super) fn keep_buffer(&mut self, mut literal: Vec<u8>) {
+        if literal.capacity() <= HELD_BYTES_KEPT {
+            literal.clear();
+            self.literal = literal;
+        }
     }
 }
 
 /// The text of a literal, where it is one.
-pub(super) fn decoded(literal: &[u8]) -> Option<String> {
+pub(super) fn decoded(literal: &[u8]) -> Option<Cow<'_, str>> {
     if literal.contains(&b'\\') {
-        return text::decode(literal);
+        return text::decode(literal).map(Cow::Owned);
     }
-    std::str::from_utf8(literal).ok().map(str::to_owned)
+    std::str::from_utf8(literal).ok().map(Cow::Borrowed)
 }
