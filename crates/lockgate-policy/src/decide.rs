@@ -46,6 +46,8 @@ impl<'f> Facts<'f> {
 pub(crate) struct Found<'p> {
     /// Rules for a part of it, in order. Those that allow are among them only where the answer can be filtered.
     pub(crate) partial: Vec<Partial<'p>>,
+    /// The first rule that allows a part where the answer cannot be filtered: it does not count, and is worth a word.
+    pub(crate) given_in_part: Option<&'p Rule>,
     /// The rule that covers the whole.
     pub(crate) whole: Option<&'p Rule>,
     /// Whether the request's own selectors keep objects out that one of the rules tells apart. The API server is trusted to
@@ -76,7 +78,10 @@ impl Policy {
         let denied_part = partial.iter().find(|rule| matches!(rule.verdict, Verdict::Deny { .. }));
         match (denied_part, found.whole) {
             (Some(rule), _) => self.deny_part(rule, &what),
-            (None, None) => self.deny_unmatched(&what),
+            (None, None) => match found.given_in_part {
+                Some(rule) if action.verb == Verb::DeleteCollection => self.deny_collection_in_part(rule, &what),
+                _ => self.deny_unmatched(&what),
+            },
             (None, Some(rule)) => match &rule.verdict {
                 Verdict::Deny { message } => self.deny(rule, &what, message.as_deref()),
                 Verdict::Allow { obligations } if partial.is_empty() => {
@@ -141,7 +146,7 @@ impl Policy {
     }
 
     pub(crate) fn walk(&self, request: &Request<'_>, scene: &Scene<'_>) -> Found<'_> {
-        let mut found = Found { partial: Vec::new(), whole: None, narrowed: false };
+        let mut found = Found { partial: Vec::new(), given_in_part: None, whole: None, narrowed: false };
         let filterable = request.answers_objects();
         for rule in self.rules.iter().filter(|rule| rule.sieves.admit(request)) {
             let direction = rule.direction();
@@ -164,6 +169,8 @@ impl Policy {
             }
             if filterable || direction == Direction::Restricts {
                 found.partial.push(Partial { rule, extent });
+            } else {
+                found.given_in_part.get_or_insert(rule);
             }
         }
         found
@@ -187,6 +194,16 @@ impl Policy {
             name = rule.name
         );
         Decision { message: Some(message), ..self.verdict(rule, reason) }
+    }
+
+    /// Nothing takes the collection away and nothing gives all of it: its objects may be deleted, the collection may not.
+    fn deny_collection_in_part(&self, rule: &Rule, what: &str) -> Decision {
+        let message = format!(
+            "Rule `{}` allows this for some of the objects only, and one request for a whole collection cannot be kept to \
+             those. Delete them by name: kubectl delete with --all or -l does, for those that it is shown.",
+            rule.name
+        );
+        Decision { message: Some(message), ..self.deny_unmatched(what) }
     }
 
     pub(crate) fn deny_unmatched(&self, what: &str) -> Decision {

@@ -180,6 +180,10 @@ fn a_collection_delete_over_an_asked_part_asks_and_a_later_deny_still_counts() {
     assert_eq!(mixed.effect, Effect::Deny, "one ticket has one set of approvers");
     let uncovered = decide(&policy(asks), &delete);
     assert_eq!(uncovered.effect, Effect::Deny, "nobody allows the rest");
+    let given = decide(&policy("- name: own\n  match: {names: ['web-*']}\n  allow: {}\n"), &delete);
+    let message = given.message.as_deref().unwrap_or_default();
+    assert!(given.effect == Effect::Deny && given.rule.is_none(), "a part that is given gives no collection");
+    assert!(message.contains("`own`") && message.contains("by name"), "{message}");
     let part = decide(&policy(asks), &list);
     assert_eq!((part.effect, part.obligations.filter), (Effect::Ask, true), "once agreed to, a list shows the part");
 }

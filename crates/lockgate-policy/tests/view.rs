@@ -161,3 +161,18 @@ proptest! {
         }
     }
 }
+
+/// The guide's policy does what its table says.
+#[test]
+fn the_guides_example_filters_as_it_says() {
+    let guide = include_str!("../../../docs/filtering.md");
+    let text = guide.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let policy = Arc::new(Policy::parse(text).unwrap());
+    let effect = |verb, resource: &str, namespace, name| decided(&policy, &action(verb, resource, namespace, name)).0;
+    assert_eq!(effect(Verb::List, "configmaps", None, None), Effect::Allow);
+    assert_eq!(effect(Verb::Get, "secrets", Some("shop"), Some("super-secret")), Effect::Deny);
+    assert_eq!(effect(Verb::Watch, "configmaps", None, None), Effect::Deny, "alternatives of labels");
+    assert_eq!(effect(Verb::DeleteCollection, "configmaps", Some("shop"), None), Effect::Deny);
+    let (watch, view) = decided(&policy, &action(Verb::Watch, "configmaps", Some("shop"), None));
+    assert_eq!((watch, view.unwrap().selector()), (Effect::Allow, Some("team=web")));
+}
