@@ -55,6 +55,15 @@ pub(crate) struct Found<'p> {
     pub(crate) narrowed: bool,
 }
 
+/// When a human is asked for one object of which labels or content tell whether a rule before gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// Before it is read: he cannot be asked once the answer is there.
+    First,
+    /// Not at all, if a rule before may give it: the answer is for Lockgate.
+    Last,
+}
+
 /// A rule for a part of what a request is about.
 #[derive(Clone, Copy)]
 pub(crate) struct Partial<'p> {
@@ -68,11 +77,28 @@ impl Policy {
     /// The first rule that covers the whole request decides; none: deny. Earlier rules for a part of it count as the
     /// module says. A decision that obliges to filter goes with [`Policy::view`].
     pub fn decide(&self, subject: &Subject, cluster: &str, action: &Action, facts: &Facts<'_>) -> Decision {
+        self.decide_with(subject, cluster, action, facts, Asking::First)
+    }
+
+    /// The decision on a read that Lockgate makes for itself, to know an object before the verdict on it: as [`Self::decide`],
+    /// but what labels or content give is read where a human would else be asked first.
+    pub fn decide_observing(&self, subject: &Subject, cluster: &str, action: &Action, facts: &Facts<'_>) -> Decision {
+        self.decide_with(subject, cluster, action, facts, Asking::Last)
+    }
+
+    fn decide_with(
+        &self,
+        subject: &Subject,
+        cluster: &str,
+        action: &Action,
+        facts: &Facts<'_>,
+        asking: Asking,
+    ) -> Decision {
         let request = Request::new(subject, cluster, action, facts);
         let found = self.walk(&request, &Scene::new(subject, cluster, action, facts));
         let what = describe(subject, cluster, action);
         if request.answers_objects() && !found.partial.is_empty() {
-            return self.decide_parts(&found, &request, &what);
+            return self.decide_parts(&found, &request, &what, asking);
         }
         let partial: Vec<&Rule> = found.partial.iter().map(|partial| partial.rule).collect();
         let denied_part = partial.iter().find(|rule| matches!(rule.verdict, Verdict::Deny { .. }));
@@ -153,7 +179,7 @@ impl Policy {
             if !rule.matcher.speaks(request, direction) {
                 continue;
             }
-            found.narrowed |= rule.matcher.relies_on_selectors(request);
+            found.narrowed |= rule.matcher.relies_on_selectors(request) || rule.relies_on_object(request);
             let extent = rule.matcher.extent(request);
             let coverage = extent.place.min(extent.labels);
             if coverage == Coverage::Nothing {

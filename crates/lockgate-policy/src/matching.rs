@@ -163,6 +163,11 @@ impl<'r> Request<'r> {
         nameless && matches!(self.action.verb, Verb::List | Verb::Watch | Verb::DeleteCollection)
     }
 
+    /// Whether it asks for one object that has been read before.
+    pub(crate) fn asks_for_what_was_read(&self) -> bool {
+        self.action.verb == Verb::Get && self.facts.old_object.is_some()
+    }
+
     /// Whether the request's own selector admits objects with this label only.
     pub(crate) fn selects(&self, label: &(String, String)) -> bool {
         match self.labels {
@@ -347,7 +352,7 @@ fn labels<'r>(action: &Action, facts: &'r Facts<'r>) -> Labels<'r> {
             Labels::Selected(selector.unwrap_or_default())
         }
         (Verb::Create, Some(object), _) if action.subresource.is_none() => Labels::In(of(object)),
-        (Verb::Get | Verb::Create, ..) | (_, _, None) => Labels::Unknown,
+        (Verb::Create, ..) | (_, _, None) => Labels::Unknown,
         (_, _, Some(old_object)) => Labels::In(of(old_object)),
     }
 }

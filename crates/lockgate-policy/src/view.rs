@@ -19,7 +19,7 @@ use lockgate_core::{Action, Decision, Effect, Obligations, Options, Subject, Tim
 use serde_json::Value;
 
 use crate::condition::Scene;
-use crate::decide::{Facts, Found, Partial, stricter};
+use crate::decide::{Asking, Facts, Found, Partial, stricter};
 use crate::matching::{Coverage, Request};
 use crate::policy::{Policy, Rule, Verdict};
 
@@ -82,6 +82,11 @@ impl View {
         self.selector.as_deref()
     }
 
+    /// The same, with what a human would be asked for: for eyes that are not the caller's.
+    pub fn with_what_asks(self) -> Self {
+        Self { agreed: true, ..self }
+    }
+
     /// Whether the caller may see this object, now.
     pub fn shows(&mut self, item: &Item<'_>, now: Option<Timestamp>) -> bool {
         let is_namespaces = self.action.api_group.is_empty() && self.action.resource == "namespaces";
@@ -130,7 +135,9 @@ impl Policy {
         let own = facts.options.label_selector.as_deref().filter(|own| !own.trim().is_empty());
         let selector =
             settling_selector(&found, &request, agreed).filter(|selector| collection && !selector.is_empty());
-        let looks = found.partial.iter().any(|partial| partial.rule.looks.object);
+        let looks = found.partial.iter().any(|partial| partial.rule.looks.object)
+            || (request.asks_for_what_was_read()
+                && self.rules.iter().any(|rule| rule.looks.object && rule.matcher.speaks(&request, rule.direction())));
         Some(View {
             policy: Arc::clone(self),
             subject: subject.clone(),
@@ -147,6 +154,20 @@ impl Policy {
         })
     }
 
+    /// Whether labels or content tell if a human is asked for the one object that is asked for: then it is worth reading first
+    /// ([`Policy::decide_observing`]), so that he is asked for what the rules ask for and for nothing else.
+    pub fn asks_by_object(&self, subject: &Subject, cluster: &str, action: &Action, facts: &Facts<'_>) -> bool {
+        let by_object = |rule: &Rule| rule.looks.object || rule.matcher.label_selector.is_some();
+        if action.verb != Verb::Get || !self.rules.iter().any(by_object) {
+            return false;
+        }
+        let request = Request::new(subject, cluster, action, facts);
+        let found = self.walk(&request, &Scene::new(subject, cluster, action, facts));
+        let reach = || found.partial.iter().map(|partial| partial.rule).chain(found.whole);
+        let any = |effect| reach().any(|rule| effect_of(rule) == effect);
+        request.answers_objects() && !found.partial.is_empty() && any(Effect::Ask) && any(Effect::Allow)
+    }
+
     /// The verdict on a request for one object whose place and labels are known.
     fn effect(&self, request: &Request<'_>, scene: &Scene<'_>) -> Effect {
         for rule in self.rules.iter().filter(|rule| rule.sieves.admit(request)) {
@@ -161,7 +182,13 @@ impl Policy {
     }
 
     /// The decision on a read of which rules cover parts.
-    pub(crate) fn decide_parts(&self, found: &Found<'_>, request: &Request<'_>, what: &str) -> Decision {
+    pub(crate) fn decide_parts(
+        &self,
+        found: &Found<'_>,
+        request: &Request<'_>,
+        what: &str,
+        asking: Asking,
+    ) -> Decision {
         if let (Some(""), Some(partial)) = (request.facts.options.field_selector.as_deref(), found.partial.first()) {
             return self.refuse_empty_selector(partial.rule, what);
         }
@@ -169,7 +196,9 @@ impl Policy {
         let of = |effect| reach.iter().copied().filter(move |rule| effect_of(rule) == effect);
         // Of one object a rule covers all or nothing, and labels or content will tell. Where a human would be asked for it
         // as a whole, he is: nobody can be asked once the answer is there.
-        let asks = request.action.verb == Verb::Get && found.whole.is_some_and(|rule| effect_of(rule) == Effect::Ask);
+        let asks = asking == Asking::First
+            && request.action.verb == Verb::Get
+            && found.whole.is_some_and(|rule| effect_of(rule) == Effect::Ask);
         let decision = if let Some(rule) = of(Effect::Allow).next().filter(|_| !asks) {
             self.allow_parts(rule, &reach, what)
         } else if of(Effect::Ask).next().is_some() {
@@ -316,7 +345,13 @@ fn labels_of(rule: &Rule) -> Vec<String> {
 impl Rule {
     /// Whether its condition looks at what the request does not tell about its objects.
     pub(crate) fn looks_beyond(&self, request: &Request<'_>) -> bool {
-        (self.looks.object && request.answers_objects()) || (self.looks.place && request.hides_place())
+        let unread = self.looks.object && request.answers_objects() && !request.asks_for_what_was_read();
+        unread || (self.looks.place && request.hides_place())
+    }
+
+    /// Whether it decides by what may have changed since the object was read: the answer is looked at once more.
+    pub(crate) fn relies_on_object(&self, request: &Request<'_>) -> bool {
+        request.asks_for_what_was_read() && (self.looks.object || self.matcher.label_selector.is_some())
     }
 }
 

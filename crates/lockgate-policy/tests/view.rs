@@ -162,6 +162,53 @@ proptest! {
     }
 }
 
+/// Labels and content give one object before anybody is asked for it, once it has been read.
+#[test]
+fn nobody_is_asked_for_an_object_that_its_labels_give() {
+    let own = policy(
+        "- name: own\n  match: {labelSelector: {team: web}}\n  allow: {}\n\
+         - name: small\n  when: object.size == 1\n  allow: {}\n\
+         - name: rest\n  ask: {approvers: {groups: [sre]}}\n",
+    );
+    let get = action(Verb::Get, "configmaps", Some("shop"), Some("x"));
+    let options = Options::default();
+    fn read<'f>(options: &'f Options, object: Option<&'f serde_json::Value>) -> Facts<'f> {
+        Facts { object, old_object: object, ..Facts::new(options) }
+    }
+    let unread = read(&options, None);
+    assert!(own.asks_by_object(&subject(), "c", &get, &unread));
+    assert_eq!(own.decide(&subject(), "c", &get, &unread).effect, Effect::Ask);
+    let observing = own.decide_observing(&subject(), "c", &get, &unread);
+    assert_eq!((observing.effect, observing.obligations.filter), (Effect::Allow, true));
+    for (object, effect, rule) in [
+        (json!({"metadata": {"name": "x", "labels": {"team": "web"}}, "size": 2}), Effect::Allow, "own"),
+        (json!({"metadata": {"name": "x", "labels": {"team": "db"}}, "size": 1}), Effect::Allow, "small"),
+        (json!({"metadata": {"name": "x", "labels": {"team": "db"}}, "size": 2}), Effect::Ask, "rest"),
+        (json!({"metadata": {"name": "x"}}), Effect::Ask, "rest"),
+    ] {
+        let facts = read(&options, Some(&object));
+        assert!(!own.asks_by_object(&subject(), "c", &get, &facts));
+        let decision = own.decide(&subject(), "c", &get, &facts);
+        assert_eq!((decision.effect, decision.rule.as_deref()), (effect, Some(rule)), "{object}");
+        if effect == Effect::Allow {
+            // By the time of the answer it may be another's.
+            let mut view = own.view(&subject(), "c", &get, &facts, &decision).expect("the answer is looked at again");
+            assert_eq!(view.needs(), Needs::Object);
+            let labels = [("team".to_owned(), "db".to_owned())];
+            let other = json!({"size": 3});
+            assert!(!view.shows(&Item { name: "x", namespace: "shop", labels: &labels, object: Some(&other) }, None));
+        }
+    }
+    let db = policy(
+        "- name: db\n  match: {labelSelector: {team: db}}\n  ask: {approvers: {groups: [sre]}}\n- name: rest\n  allow: {}\n",
+    );
+    assert!(db.asks_by_object(&subject(), "c", &get, &unread));
+    let object = json!({"metadata": {"name": "x", "labels": {"team": "db"}}});
+    assert_eq!(db.decide(&subject(), "c", &get, &read(&options, Some(&object))).effect, Effect::Ask);
+    let plain = policy("- name: rest\n  ask: {approvers: {groups: [sre]}}\n");
+    assert!(!plain.asks_by_object(&subject(), "c", &get, &unread), "no read for nothing");
+}
+
 /// The guide's policy does what its table says.
 #[test]
 fn the_guides_example_filters_as_it_says() {

@@ -30,8 +30,17 @@ rules:
 - name: team
   match: {resources: [configmaps], labelSelector: {team: web}, verbs: [get, list, watch, patch]}
   allow: {}
+- name: own-pods
+  match: {resources: [pods], namespaces: [mixed], labelSelector: {team: web}}
+  allow: {}
+- name: db-pods
+  match: {resources: [pods], namespaces: [open], labelSelector: {team: db}}
+  ask: {approvers: {groups: [sre]}}
+- name: open
+  match: {resources: [pods], namespaces: [open]}
+  allow: {}
 - name: vault
-  match: {resources: [pods], namespaces: [vault]}
+  match: {resources: [pods], namespaces: [vault, mixed]}
   ask: {approvers: {groups: [sre]}}
 ";
 
@@ -79,6 +88,17 @@ fn script(seen: Seen) -> Reply {
         "/api/v1/namespaces/vault/pods" => list("PodList", vec![object("vault", "safe", json!({}))]),
         "/api/v1/namespaces/vault/pods/safe" => {
             Reply::json(&object("vault", "safe", json!({"kind": "Pod"})).to_string())
+        }
+        "/api/v1/namespaces/mixed/pods/theirs" => {
+            Reply::json(&object("mixed", "theirs", json!({"kind": "Pod"})).to_string())
+        }
+        "/api/v1/namespaces/mixed/pods/own" => {
+            let metadata = json!({"name": "own", "namespace": "mixed", "uid": "own", "labels": {"team": "web"}});
+            Reply::json(&json!({"kind": "Pod", "apiVersion": "v1", "metadata": metadata}).to_string())
+        }
+        "/api/v1/namespaces/open/pods/db" => {
+            let metadata = json!({"name": "db", "namespace": "open", "uid": "db", "labels": {"team": "db"}});
+            Reply::json(&json!({"kind": "Pod", "apiVersion": "v1", "metadata": metadata}).to_string())
         }
         "/api/v1/broken" => Reply::json("[]"),
         _ => Reply::status(404, "application/json", r#"{"kind":"Status","apiVersion":"v1","code":404}"#),
@@ -243,6 +263,39 @@ async fn a_read_that_asks_goes_through_once_a_human_agrees() {
     }
     let effects: Vec<_> = world.records().await.into_iter().map(|record| record.decision.unwrap().effect).collect();
     assert_eq!(effects, [Effect::Ask, Effect::Ask], "nothing is read before");
+}
+
+#[tokio::test]
+async fn nobody_is_asked_for_an_object_that_its_labels_give() {
+    let world = world().await;
+    let own = world.get("/api/v1/namespaces/mixed/pods/own").await;
+    assert_eq!(own.status(), StatusCode::OK, "{}", own.text());
+    assert_eq!(sent(&world), ["/api/v1/namespaces/mixed/pods/own"; 2], "read, and then given");
+    let records = world.records().await;
+    let effects: Vec<_> = records.iter().map(|record| record.decision.as_ref().unwrap().effect).collect();
+    assert_eq!(effects, [Effect::Allow, Effect::Allow]);
+    assert!(records.iter().any(|record| record.parent_id.is_some()), "the read has a record of its own");
+    // What is another's and what is not there are asked for alike.
+    for name in ["theirs", "nobody"] {
+        let path = format!("/api/v1/namespaces/mixed/pods/{name}");
+        let (answer, ()) = tokio::join!(world.get(&path), async {
+            let ticket = world.pending().await;
+            world.decide(ticket.id, false, Some("no")).await;
+        });
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn an_object_whose_labels_ask_is_asked_for_and_not_called_missing() {
+    let world = world().await;
+    let (answer, ()) = tokio::join!(world.get("/api/v1/namespaces/open/pods/db"), async {
+        let ticket = world.pending().await;
+        world.decide(ticket.id, true, None).await;
+    });
+    assert_eq!(answer.status(), StatusCode::OK, "{}", answer.text());
+    let missing = world.get("/api/v1/namespaces/open/pods/nobody").await;
+    assert_eq!(missing.status(), StatusCode::NOT_FOUND, "{}", missing.text());
 }
 
 #[tokio::test]

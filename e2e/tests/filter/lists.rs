@@ -48,10 +48,10 @@ const STREAMING_LIST: &str =
 
 /// Most requests of one sort on one resource at a time.
 const AT_ONCE: usize = 8;
-const RANDOM_POLICIES: usize = 4;
+const RANDOM_POLICIES: usize = 3;
 
 /// Rules of every kind that tells objects apart; each shows something and hides something.
-const POLICIES: [(&str, &str); 9] = [
+const POLICIES: [(&str, &str); 11] = [
     ("names", "- name: some\n  match: {names: [web-1, 'db-*', $B]}\n  allow: {}\n"),
     (
         "a named exception",
@@ -75,6 +75,14 @@ const POLICIES: [(&str, &str); 9] = [
     (
         "some are asked for",
         "- name: ask\n  match: {names: ['db-*']}\n  ask: {approvers: {groups: [sre]}}\n- name: rest\n  match: {risk: [read, masked], resources: [secrets, configmaps, widgets]}\n  allow: {}\n",
+    ),
+    (
+        "labels give what else is asked for",
+        "- name: own\n  match: {labelSelector: {team: web}}\n  allow: {}\n- name: rest\n  ask: {approvers: {groups: [sre]}}\n",
+    ),
+    (
+        "labels ask",
+        "- name: db\n  match: {labelSelector: {team: db}}\n  ask: {approvers: {groups: [sre]}}\n- name: rest\n  match: {resources: [configmaps, widgets, namespaces]}\n  allow: {}\n",
     ),
     (
         "get alone is taken away",

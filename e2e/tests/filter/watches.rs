@@ -39,14 +39,14 @@ async fn open(door: &Door, path: &str, accept: &str) -> Stream {
     stream
 }
 
-/// Type and name of the next event that is not about what was there before.
-async fn event(stream: &mut Stream, before: &BTreeSet<String>) -> (String, String, Value) {
+/// Type and name of the next event here that is not about what was there before.
+async fn event(stream: &mut Stream, here: &str, before: &BTreeSet<String>) -> (String, String, Value) {
     loop {
         let event = stream.event().await;
         let kind = event["type"].as_str().unwrap().to_owned();
         let object = event.pointer("/object/rows/0/object").unwrap_or(&event["object"]).clone();
-        let (_, name) = key(&object);
-        if kind != "BOOKMARK" && !before.contains(&name) {
+        let (namespace, name) = key(&object);
+        if kind != "BOOKMARK" && namespace == here && !before.contains(&name) {
             return (kind, name, object);
         }
     }
@@ -114,7 +114,7 @@ async fn an_object_that_enters_appears_and_one_that_leaves_is_gone() {
         }
         // What is said next is said of this step: of those before it nothing was left to say.
         for (path, stream) in &mut streams {
-            let (kind, name, object) = event(stream, &before).await;
+            let (kind, name, object) = event(stream, &place.first, &before).await;
             assert_eq!((kind.as_str(), name.as_str()), (says, "mover"), "{path} at {value:?}: {object}");
             // What leaves is shown as it was when it could last be seen.
             if let Some(shown) = object.pointer("/data/k").and_then(Value::as_str) {

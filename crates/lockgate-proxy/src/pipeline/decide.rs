@@ -58,6 +58,13 @@ pub(super) fn needs_old_object(gateway: &Gateway, understood: &Understood) -> bo
     gateway.policy.load().needs_old_object(subject, cluster, &understood.action, &facts)
 }
 
+/// Whether labels or content tell if a human is asked for the object.
+pub(super) fn asks_by_object(gateway: &Gateway, understood: &Understood) -> bool {
+    let cluster = understood.upstream.cluster().name.as_str();
+    let (subject, facts) = (&understood.caller.subject, facts(gateway, understood));
+    gateway.policy.load().asks_by_object(subject, cluster, &understood.action, &facts)
+}
+
 fn by(policy: &Policy, understood: &Understood, action: &Action, facts: &Facts<'_>) -> Decision {
     policy.decide(&understood.caller.subject, understood.upstream.cluster().name.as_str(), action, facts)
 }
@@ -69,9 +76,12 @@ fn view(policy: &Arc<Policy>, understood: &Understood, facts: &Facts<'_>, decisi
 
 fn facts<'u>(gateway: &Gateway, understood: &'u Understood) -> Facts<'u> {
     let cluster = understood.upstream.cluster();
+    let old_object = observe::old_object(understood);
+    // What a read asks for, where it was read before.
+    let asked_for = old_object.filter(|_| understood.info.verb.is_read());
     Facts {
-        object: understood.object.as_ref(),
-        old_object: observe::old_object(understood),
+        object: asked_for.or(understood.object.as_ref()),
+        old_object,
         environment: cluster.environment.as_str(),
         four_eyes: cluster.four_eyes,
         now: Some(gateway.clock().now()),

@@ -13,6 +13,15 @@ use crate::gateway::Gateway;
 
 pub(super) async fn observe(gateway: &Gateway, understood: Understood) -> Result<Understood, Stop> {
     let mut understood = understood;
+    if decide::asks_by_object(gateway, &understood) {
+        match preview::object_of_read(gateway, &understood).await {
+            Ok(live) => understood.observed = Observed::Live(live),
+            Err(Refusal::Store(error)) => return Err(Stop::refuse(understood.log, Refusal::Store(error))),
+            // It is not there, or denied: decided as if nobody knew.
+            Err(_) => {}
+        }
+        return Ok(understood);
+    }
     if !preview::names_an_object(&understood) || !is_needed(gateway, &understood) {
         return Ok(understood);
     }

@@ -12,7 +12,7 @@ use lockgate_store::{CanonicalRequest, RequestBody, admit};
 use lockgate_wire::request_info::RequestInfo;
 use lockgate_wire::target::Target;
 
-use super::{Refusal, Understood, approve};
+use super::{Refusal, Understood, approve, observe};
 use crate::gateway::Gateway;
 use crate::sieve;
 use crate::upstream::Flow;
@@ -38,6 +38,14 @@ pub(super) enum Observed {
     Refused(Refusal),
 }
 
+/// Of what the rules tell apart by labels or content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sees {
+    WhatIsGiven,
+    /// To know whether to ask.
+    WhatAsksToo,
+}
+
 impl Live {
     const NOTHING: Self = Self { uid: None, object: None };
 }
@@ -49,8 +57,26 @@ pub(super) fn names_an_object(understood: &Understood) -> bool {
 
 /// Reads the target of a request that names one object. A target that does not exist is refused as the cluster would.
 pub(super) async fn target(gateway: &Gateway, understood: &Understood) -> Result<Live, Refusal> {
-    let Some(path) = object_path(understood) else { return Ok(Live::NOTHING) };
-    let (status, object) = read(gateway, understood, &path).await?;
+    match object_path(understood) {
+        // Its labels or content were part of the verdict: they are again.
+        _ if understood.info.verb.is_read() && observe::old_object(understood).is_some() => {
+            object_of_read(gateway, understood).await
+        }
+        Some(path) => live(gateway, understood, &path, Sees::WhatIsGiven).await,
+        None => Ok(Live::NOTHING),
+    }
+}
+
+/// Reads the object that a read of one object is for, if the rules give it or ask for it.
+pub(super) async fn object_of_read(gateway: &Gateway, understood: &Understood) -> Result<Live, Refusal> {
+    match path_without_subresource(&understood.info) {
+        Some(path) => live(gateway, understood, &path, Sees::WhatAsksToo).await,
+        None => Ok(Live::NOTHING),
+    }
+}
+
+async fn live(gateway: &Gateway, understood: &Understood, path: &str, sees: Sees) -> Result<Live, Refusal> {
+    let (status, object) = read(gateway, understood, path, sees).await?;
     match status {
         StatusCode::OK => {
             let object: serde_json::Value =
@@ -81,6 +107,10 @@ fn object_path(understood: &Understood) -> Option<String> {
     if info.verb == Verb::Create && !subresource_create {
         return None;
     }
+    path_without_subresource(info)
+}
+
+fn path_without_subresource(info: &RequestInfo) -> Option<String> {
     let path = info.path.as_str();
     match &info.subresource {
         None => Some(path.to_owned()),
@@ -92,7 +122,12 @@ fn object_path(understood: &Understood) -> Option<String> {
 }
 
 /// One read on behalf of `parent`, admitted and recorded like any other call.
-async fn read(gateway: &Gateway, parent: &Understood, path: &str) -> Result<(StatusCode, Secret<Vec<u8>>), Refusal> {
+async fn read(
+    gateway: &Gateway,
+    parent: &Understood,
+    path: &str,
+    sees: Sees,
+) -> Result<(StatusCode, Secret<Vec<u8>>), Refusal> {
     let cluster = parent.upstream.cluster().name.as_str();
     let full = format!("/clusters/{cluster}{path}");
     let target = Target::parse(&full).map_err(Refusal::NotCanonical)?;
@@ -106,8 +141,12 @@ async fn read(gateway: &Gateway, parent: &Understood, path: &str) -> Result<(Sta
         ..lockgate_policy::Facts::new(&options)
     };
     let policy = gateway.policy.load_full();
-    let decision = policy.decide(&parent.caller.subject, cluster, &action, &facts);
+    let decision = policy.decide_observing(&parent.caller.subject, cluster, &action, &facts);
     let view = policy.view(&parent.caller.subject, cluster, &action, &facts, &decision);
+    let view = match sees {
+        Sees::WhatIsGiven => view,
+        Sees::WhatAsksToo => view.map(View::with_what_asks),
+    };
     let mut log = gateway.store.call(
         gateway.store.new_audit_id(),
         Arrival {
