@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod cluster;
 mod codegen;
 mod demo;
+mod fuzz;
 mod test;
 mod tidy;
 mod tools;
@@ -28,6 +29,9 @@ enum Command {
     Test(test::Arguments),
     /// The architecture's rules that text can check
     Tidy(tidy::Arguments),
+    /// The fuzz targets on the stable toolchain, without coverage: mutations of the committed inputs, for a time.
+    /// libFuzzer needs a nightly toolchain: `cargo +nightly fuzz run <target>` (fuzz/README.md)
+    Fuzz(fuzz::Arguments),
     /// Regenerate committed tables
     Codegen(codegen::Arguments),
 }
@@ -49,6 +53,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Test(arguments) => test::run(arguments),
         Command::Tidy(arguments) => tidy::run(arguments),
+        Command::Fuzz(arguments) => fuzz::run(arguments),
         Command::Codegen(arguments) => codegen::run(arguments),
     }
 }

@@ -358,6 +358,87 @@ fn the_facts_without_a_live_object_are_those_of_the_body() {
     assert_eq!(Case::put("create authorization.k8s.io/selfsubjectaccessreviews", &old, json!({})).risk(), Read);
 }
 
+/// Of an object that nobody read a patch touches whatever it replaces, not only what it puts there.
+#[test]
+fn fuzz_patch_what_is_replaced_as_a_whole_is_touched_as_a_whole() {
+    let touched = |patch_type: PatchType, body: Value| {
+        let mut fields = Case::patch(PATCH, patch_type, &Value::Null, body).with(|request| {
+            let change = Change::of(&request.with_old_object(None));
+            assert!(!change.compared);
+            change.fields
+        });
+        fields.sort();
+        fields
+    };
+    let containers = "spec.template.spec.containers";
+    let (image, name) = (format!("{containers}.image"), format!("{containers}.name"));
+    let pod = |containers: Value| json!({"spec": {"template": {"spec": {"containers": containers}}}});
+    let json = |operations: Value| touched(PatchType::Json, operations);
+    assert_eq!(
+        json(json!([{"op": "replace", "path": "/spec", "value": {"replicas": 4}}])),
+        ["spec", "spec.replicas"],
+        "and all else in it goes away"
+    );
+    let again = json!([{"op": "remove", "path": "/spec/a"}, {"op": "add", "path": "/spec/a", "value": {"x": 1}}]);
+    assert_eq!(json(again), ["spec.a", "spec.a.x"]);
+    assert_eq!(
+        json(json!([{"op": "move", "from": "/spec/a", "path": "/metadata/labels/a"}])),
+        ["metadata.labels.a", "spec.a"]
+    );
+    assert_eq!(json(json!([{"op": "replace", "path": "", "value": {"data": {"k": "v"}}}])), ["*", "data.k"]);
+    let from_the_end = json!([{"op": "replace", "path": "/spec/template/spec/containers/-1/image", "value": "i"}]);
+    assert_eq!(json(from_the_end), [image.as_str()]);
+    assert_eq!(json(json!([{"op": "test", "path": "/metadata/resourceVersion", "value": "7"}])), [""; 0]);
+
+    let merged = touched(PatchType::Merge, pod(json!([{"name": "web", "image": "i"}])));
+    assert_eq!(merged, [containers, &image, &name], "a merge patch replaces the list");
+    assert_eq!(touched(PatchType::Strategic, pod(json!([{"name": "web", "image": "i"}]))), [image.as_str(), &name]);
+    let removed = touched(PatchType::Strategic, pod(json!([{"name": "web", "$patch": "delete"}])));
+    assert_eq!(removed, [containers, &name]);
+    assert_eq!(touched(PatchType::Strategic, json!({"spec": {"$patch": "delete"}})), ["spec"]);
+    assert_eq!(touched(PatchType::Strategic, json!({"spec": {"$retainKeys": ["a"], "a": 1}})), ["spec", "spec.a"]);
+    assert_eq!(touched(PatchType::Strategic, json!({"spec": {"$setElementOrder/a": ["b"]}})), ["spec"], "it is made");
+    assert_eq!(touched(PatchType::Merge, json!({})), [""; 0]);
+
+    let put = |what: &'static str| {
+        let case = Case::put(what, &Value::Null, json!({"spec": {"replicas": 4}}));
+        case.with(|request| Change::of(&request.with_old_object(None)).fields)
+    };
+    assert_eq!(put("update apps/deployments"), ["spec.replicas", "*"], "and all that it leaves out goes away");
+    assert_eq!(put("update apps/deployments/scale"), ["spec.replicas"]);
+    assert_eq!(put("create apps/deployments"), ["spec.replicas"]);
+    assert_eq!(touched(PatchType::Apply, json!({"spec": {"replicas": 4}})), ["*", "spec.replicas"]);
+}
+
+/// `$ref` in a schema is a field. Directives are those of a strategic merge patch, by their whole names.
+#[test]
+fn fuzz_patch_a_name_that_begins_with_a_dollar_may_be_a_field() {
+    let old = json!({"spec": {"schema": {"$ref": "a"}}});
+    let fields = |patch_type, body| Case::patch(PATCH, patch_type, &old, body).change().fields;
+    assert_eq!(fields(PatchType::Merge, json!({"spec": {"schema": {"$ref": "b"}}})), ["spec.schema.$ref"]);
+    assert_eq!(fields(PatchType::Merge, json!({"spec": {"$patch": "delete"}})), ["spec.$patch"]);
+    assert_eq!(fields(PatchType::Strategic, json!({"spec": {"$nullpatch": "delete"}})), ["spec.$nullpatch"]);
+}
+
+#[test]
+fn fuzz_patch_items_are_told_apart_when_they_share_a_name_and_keep_their_order() {
+    let old = json!({"spec": {"steps": [{"name": "a", "v": 1}, {"name": "b", "v": 2}]}});
+    let fields =
+        |steps: Value| Case::patch(PATCH, PatchType::Merge, &old, json!({"spec": {"steps": steps}})).change().fields;
+    let twice = fields(json!([{"name": "a", "v": 9}, {"name": "a", "v": 1}, {"name": "b", "v": 2}]));
+    assert!(twice.contains(&"spec.steps.v".to_owned()), "{twice:?}");
+    assert_eq!(fields(json!([{"name": "b", "v": 2}, {"name": "a", "v": 1}])), ["spec.steps"]);
+    assert_eq!(fields(json!([{"name": "b", "v": 2}, {"name": "c"}])), ["spec.steps.name", "spec.steps.v"]);
+}
+
+#[test]
+fn fuzz_patch_a_key_with_dots_is_not_the_field_that_it_looks_like() {
+    let old = json!({"metadata": {"name": "web"}, "spec": {}});
+    let case =
+        Case::patch(PATCH, PatchType::Merge, &old, json!({"metadata.name": {"x": 1}, "metadata": {"name": "web"}}));
+    assert_eq!(case.change().fields, ["metadata.name.x"]);
+}
+
 #[test]
 fn more_fields_than_the_limit_end_in_a_star() {
     let data: serde_json::Map<String, Value> = (0..600).map(|index| (format!("k{index}"), json!("v"))).collect();

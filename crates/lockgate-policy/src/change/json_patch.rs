@@ -55,6 +55,11 @@ pub(super) fn segments(pointer: &str) -> Option<Vec<String>> {
     Some(parts.map(|part| part.replace("~1", "/").replace("~0", "~")).collect())
 }
 
+/// Whether a part of a pointer may be a position in a list.
+pub(super) fn is_position(key: &str) -> bool {
+    key == "-" || key.parse::<i64>().is_ok()
+}
+
 fn at<'v>(value: &'v Value, path: &[String]) -> Option<&'v Value> {
     path.iter().try_fold(value, |value, key| match value {
         Value::Object(fields) => fields.get(key),

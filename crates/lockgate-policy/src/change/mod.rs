@@ -29,7 +29,8 @@ const ENTRIES_MAX: usize = 200;
 pub struct Change {
     /// Whether the live object was at hand, so that only what differs from it counts.
     pub compared: bool,
-    /// Paths that the request touches: `spec.template.spec.containers.image`. The last is `*` when there are more than 500.
+    /// Paths that the request touches: `spec.template.spec.containers.image`. The last is `*` when there are more than 500, or nobody can tell
+    /// which: what a PUT leaves out of an object that was not read.
     pub fields: Vec<String>,
     /// `spec.replicas`, of the object or by its `scale` subresource.
     pub replicas: Step<i64>,
@@ -110,27 +111,19 @@ impl Change {
         if let Some((old, after)) = compared(request) {
             return Self::between(request, &old, &after, true);
         }
-        let partial;
-        let shown = match request.options.patch_type {
-            Some(PatchType::Json) => {
-                partial = nested(body);
-                &partial
-            }
-            _ => body,
-        };
-        Self::between(request, &Value::Null, shown, false)
+        match request.options.patch_type {
+            Some(PatchType::Json) => Self::between(request, &Value::Null, &nested(body), false),
+            _ => Self::between(request, &Value::Null, body, false),
+        }
     }
 
     /// The facts of going from `old` (null: nothing is known of it) to `after`.
     pub(crate) fn between(request: &Request<'_>, old: &Value, after: &Value, compared: bool) -> Self {
         let mut change = Self { compared, ..Self::default() };
-        let mut fields = fields::Fields::default();
-        if compared {
-            fields.difference(old, after, &mut Vec::new());
-        } else {
-            fields.leaves(after, fields::Side::New, &mut Vec::new());
-        }
-        change.fields = fields.into_paths();
+        change.fields = match compared {
+            true => fields::Fields::that_differ(old, after),
+            false => fields::Fields::of_body(request),
+        };
         change.metadata(old, after, request);
         change.spec(old, after, request);
         change.pods(old, after, request);
@@ -346,7 +339,7 @@ fn nested(operations: &Value) -> Value {
         let Some(path) = text("path").and_then(json_patch::segments) else { continue };
         let mut value = if adds { operation.get("value").cloned().unwrap_or_default() } else { Value::Null };
         for key in path.iter().rev() {
-            value = if key == "-" || key.parse::<u32>().is_ok() { json!([value]) } else { json!({ key: value }) };
+            value = if json_patch::is_position(key) { json!([value]) } else { json!({ key: value }) };
         }
         overlay(&mut root, value);
     }

@@ -37,7 +37,7 @@ const MERGE_KEYS: [(&str, &[&str]); 20] = [
 const SETS: [&str; 2] = ["finalizers", "podCIDRs"];
 
 /// Prefixes and names of the fields that steer the merge and are no fields of the object.
-const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
+pub(super) const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
 const ORDER: &str = "$setElementOrder/";
 const RETAIN_KEYS: &str = "$retainKeys";
 const DIRECTIVE: &str = "$patch";
@@ -49,6 +49,16 @@ pub(super) enum Style {
     Patch,
     /// The configuration of a server-side apply: the same merge of lists, no directives.
     Apply,
+}
+
+/// Whether a field steers the merge and is no field of the object. Others may well begin with `$`: `$ref` in a schema.
+pub(super) fn is_directive(name: &str) -> bool {
+    name == DIRECTIVE || name == RETAIN_KEYS || name.starts_with(DELETE_FROM) || name.starts_with(ORDER)
+}
+
+/// Whether the lists of a field of this name are merged.
+pub(super) fn merges(list: &str) -> bool {
+    MERGE_KEYS.iter().any(|(field, _)| *field == list)
 }
 
 /// The patched object; `None` when the API server would refuse the patch.
@@ -94,7 +104,7 @@ fn merge_object(target: &mut Value, patch: &Map<String, Value>, style: Style, de
             }
         }
     }
-    for (name, value) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
+    for (name, value) in patch.iter().filter(|(name, _)| style == Style::Apply || !is_directive(name)) {
         match value {
             Value::Null => {
                 fields.remove(name);
@@ -152,10 +162,7 @@ fn merge_list(name: &str, target: &mut Value, patch: &[Value], style: Style, dep
 }
 
 fn without_directives(patch: &Map<String, Value>) -> Map<String, Value> {
-    let plain = |name: &str| {
-        name != DIRECTIVE && name != RETAIN_KEYS && !name.starts_with(DELETE_FROM) && !name.starts_with(ORDER)
-    };
-    patch.iter().filter(|(name, _)| plain(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    patch.iter().filter(|(name, _)| !is_directive(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 #[cfg(test)]
