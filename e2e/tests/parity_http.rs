@@ -2,11 +2,19 @@
 //! HTTP/1.1 and HTTP/2.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
-use e2e::http::{Answer, Door, Protocol, Stream};
+use e2e::environment::Environment;
+use e2e::http::{Answer, Door, Protocol, Stream, tls};
 use e2e::normalise::{AGES, ALWAYS, normalise};
+use e2e::person::{decide, pending, records, text};
 use e2e::program::{Way, admin};
-use serde_json::Value;
+use e2e::{token, unique, until, within};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Headers that clients act on.
 const HEADERS: &[&str] =
@@ -144,6 +152,97 @@ async fn openapi_v3_is_cached_as_directly() {
         answers.push((path, seen(&full), seen(&again)));
     }
     assert!(answers[0] == answers[1]);
+    // A client that lost the prefix on the way: no cluster is the default, and the attempt is on record.
+    let lost = format!("{}&lost={}", answers[1].0, unique());
+    let door = Door::to(&Environment::get().demo.gateway_url, &token::agent().await, Protocol::Http1);
+    let refused = door.get(&lost, &[("accept", JSON)]).await;
+    let status = refused.json();
+    assert_eq!((refused.status.as_u16(), text(&status, "/reason")), (404, "NotFound"), "{status}");
+    assert!(text(&status, "/message").contains("/clusters/<name>"), "{status}");
+    let record = until("the attempt is on record", || async {
+        records(&[])
+            .await
+            .into_iter()
+            .find(|record| record["requestUri"].as_str().is_some_and(|uri| uri.contains(&lost)))
+    })
+    .await;
+    assert_eq!((text(&record, "/outcome"), text(&record, "/subject/id")), ("refused", "shop-agent"), "{record}");
+    assert!(record["upstream"].is_null(), "{record}");
+}
+
+/// A `PUT` of JSON over HTTP/1.1 whose sender waits for `100 Continue`.
+struct Waiting {
+    connection: TlsStream<TcpStream>,
+    read: Vec<u8>,
+}
+
+impl Waiting {
+    async fn put(path: &str, length: usize) -> Self {
+        let gateway: http::Uri = Environment::get().cluster_url().parse().unwrap();
+        let (host, port) = (gateway.host().unwrap().to_owned(), gateway.port_u16().unwrap());
+        let tcp = TcpStream::connect((host.as_str(), port)).await.expect("the gateway");
+        let connector = TlsConnector::from(Arc::new(tls(false)));
+        let mut connection = connector.connect(host.clone().try_into().unwrap(), tcp).await.expect("TLS");
+        let head = format!(
+            "PUT {}{path} HTTP/1.1\r\nhost: {host}:{port}\r\nauthorization: Bearer {}\r\ncontent-type: {JSON}\r\n\
+             content-length: {length}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
+            gateway.path(),
+            token::agent().await
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        Self { connection, read: Vec::new() }
+    }
+
+    /// The next head's status.
+    async fn status(&mut self) -> u16 {
+        let head = async {
+            loop {
+                if let Some(end) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
+                    let rest = self.read.split_off(end + 4);
+                    return String::from_utf8(std::mem::replace(&mut self.read, rest)).unwrap();
+                }
+                let read = self.connection.read_buf(&mut self.read).await.unwrap();
+                assert!(read > 0, "closed: {}", String::from_utf8_lossy(&self.read));
+            }
+        };
+        let head = within("a head", head).await;
+        head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("{head}"))
+    }
+}
+
+/// C03: the body of a client that waits to be told so arrives whole, allowed or held; who is denied on the URL alone is told so
+/// instead.
+#[tokio::test]
+async fn c03_who_waits_for_100_continue_is_told_and_its_whole_body_is_stored() {
+    let name = format!("continue-{}", unique());
+    let object = |kind: &str| {
+        let data = json!({"payload": "p".repeat(if kind == "Secret" { 400_000 } else { 900_000 })});
+        let field = if kind == "Secret" { "stringData" } else { "data" };
+        json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, field: data}).to_string()
+    };
+    admin(["create", "configmap", &name]).await;
+    let body = object("ConfigMap");
+    let mut allowed = Waiting::put(&format!("{MAPS}/{name}"), body.len()).await;
+    assert_eq!(allowed.status().await, 100);
+    allowed.connection.write_all(body.as_bytes()).await.unwrap();
+    assert_eq!(allowed.status().await, 200);
+    let stored = admin(["get", "configmap", &name, "--output", "json"]).await.json();
+    assert!(text(&stored, "/data/payload").len() == 900_000, "the whole body is stored");
+
+    admin(["create", "secret", "generic", &name]).await;
+    let body = object("Secret");
+    let mut held = Waiting::put(&format!("/api/v1/namespaces/shop/secrets/{name}"), body.len()).await;
+    assert_eq!(held.status().await, 100, "its body is a part of what a human decides on");
+    held.connection.write_all(body.as_bytes()).await.unwrap();
+    let ticket = pending(&name, &[]).await;
+    decide("approve", &ticket, "go ahead").await.ok();
+    assert_eq!(held.status().await, 200);
+    let stored = admin(["get", "secret", &name, "--output", "json"]).await.json();
+    assert_eq!(text(&stored, "/data/payload").len(), 400_000_usize.div_ceil(3) * 4, "in base64");
+
+    let mut denied = Waiting::put(&format!("/api/v1/namespaces/kube-system/configmaps/{name}"), 900_000).await;
+    assert_eq!(denied.status().await, 403, "at once: nothing in its body could change that");
+    admin(["delete", "configmap,secret", &name]).await;
 }
 
 /// A list in chunks: as many pages, the same items, a token that leads on.

@@ -1,5 +1,6 @@
 //! A whole gateway in memory: the real pipeline between a client's duplex and a scripted API server, on a real store with
-//! faults in front of it. Only tokens are faked: `agent` and `other` are agents, everything else is refused.
+//! faults in front of it. Only tokens are faked: `agent` and `other` are agents, `brief` is `agent` for a second, `elsewhere` is
+//! of that name at another issuer; everything else is refused.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -88,15 +89,17 @@ struct Tokens;
 #[async_trait]
 impl Authenticate for Tokens {
     async fn authenticate(&self, authorization: &[&[u8]], now: Timestamp) -> Result<Authenticated, AuthError> {
-        let id = match authorization {
-            [b"Bearer agent"] => "deployer",
-            [b"Bearer other"] => "other",
+        let (subject, seconds) = match authorization {
+            [b"Bearer agent"] => (agent("deployer"), 600),
+            [b"Bearer brief"] => (agent("deployer"), 1),
+            [b"Bearer elsewhere"] => (Subject { issuer: "https://other.example".into(), ..agent("deployer") }, 600),
+            [b"Bearer other"] => (agent("other"), 600),
             [] => return Err(AuthError::Missing),
             _ => return Err(AuthError::Signature),
         };
         Ok(Authenticated {
-            subject: agent(id),
-            expires_at: now.plus(Duration::from_secs(600)),
+            subject,
+            expires_at: now.plus(Duration::from_secs(seconds)),
             auth_time: None,
             audiences: vec!["lockgate".into()],
         })

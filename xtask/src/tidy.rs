@@ -1,7 +1,7 @@
 //! The architecture's rules that text can check: which crate may know which, what the pure crates may not touch, what
 //! no line of the product may say. Each finding names the rule and the place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -48,6 +48,9 @@ const IMPURE_PATHS: [&str; 8] =
 /// Where a file becomes a review stop, in lines.
 const FILE_LINES_MAX: usize = 800;
 
+/// The table of attacks, each with the tests that hold it off.
+const ATTACKS: &str = "docs/threat-model.md";
+
 /// The invariants of ARCHITECTURE.md; a test is named after each.
 const INVARIANTS: std::ops::RangeInclusive<u32> = 1..=12;
 
@@ -82,7 +85,24 @@ fn findings(root: &Path) -> anyhow::Result<Vec<String>> {
             format!("invariant {number} of ARCHITECTURE.md has no test: name one `invariant_{number}_…`")
         }),
     );
+    let attacks = std::fs::read_to_string(root.join(ATTACKS)).with_context(|| format!("cannot read {ATTACKS}"))?;
+    findings.extend(tests_of_attacks(&attacks, &all));
     Ok(findings)
+}
+
+/// Every test that the table of attacks names is one.
+fn tests_of_attacks(document: &str, sources: &str) -> Vec<String> {
+    let rows = document.lines().filter(|line| line.starts_with("| ") && line.contains("`bypass_row_"));
+    let last_cells = rows.filter_map(|row| row.trim_end().trim_end_matches('|').rsplit('|').next());
+    let named: BTreeSet<&str> = last_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let exists = |name: &str| sources.contains(&format!("fn {name}("));
+    let missing = named.iter().filter(|name| !exists(name));
+    let mut findings: Vec<String> =
+        missing.map(|name| format!("{ATTACKS} names a test `{name}` that is none")).collect();
+    if named.is_empty() {
+        findings.push(format!("{ATTACKS} has lost its table of attacks and their tests"));
+    }
+    findings
 }
 
 /// From `cargo metadata`: our own direction, and nothing impure in the pure crates.
@@ -191,6 +211,16 @@ mod tests {
     fn a_swallowed_result_is_found_but_not_in_tests() {
         let text = "fn f() { let _ = g(); }\n#[cfg(test)]\nmod tests { fn t() { let _ = g(); } }\n";
         assert_eq!(in_file(Path::new("crates/lockgate-store/src/x.rs"), text).len(), 1);
+    }
+
+    #[test]
+    fn a_test_that_the_table_of_attacks_names_must_exist() {
+        let row = |tests: &str| format!("# Rows\n\n| 1 | with `code` in it | refused | {tests} |\n");
+        let found = |tests: &str| tests_of_attacks(&row(tests), "async fn bypass_row_1_a() {}\nfn c12_b() {}");
+        assert!(found("`bypass_row_1_a`, `c12_b`").is_empty());
+        let missing = found("`bypass_row_1_a`, `bypass_row_1_gone`");
+        assert!(missing.len() == 1 && missing[0].contains("`bypass_row_1_gone`"), "{missing:?}");
+        assert_eq!(tests_of_attacks("no table", "").len(), 1);
     }
 
     #[test]

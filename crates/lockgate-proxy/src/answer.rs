@@ -13,7 +13,6 @@ use lockgate_core::ResponseFacts;
 use lockgate_wire::filter::FilterError;
 use lockgate_wire::mask::{MaskError, Masker};
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 
 use crate::sieve::Sieve;
 use crate::upstream::UpstreamBody;
@@ -36,6 +35,9 @@ pub enum AnswerError {
     /// The gateway is shutting down.
     #[error("the gateway is shutting down")]
     Draining,
+    /// The token that opened it is no longer valid: who goes on reading has to show another.
+    #[error("the token that opened the stream has expired")]
+    TokenExpired,
 }
 
 /// How an answer ended.
@@ -68,6 +70,9 @@ pub(crate) struct Duties {
     pub(crate) passed: Vec<u8>,
 }
 
+/// Resolves with the reason when the answer must end though it is not whole.
+pub(crate) type Cut = Pin<Box<dyn Future<Output = AnswerError> + Send>>;
+
 /// An upstream's body on its way.
 pub(crate) struct AnswerStream {
     upstream: UpstreamBody,
@@ -81,21 +86,15 @@ pub(crate) struct AnswerStream {
     /// Nothing follows.
     finished: bool,
     end: Option<oneshot::Sender<End>>,
-    draining: Pin<Box<dyn Future<Output = ()> + Send>>,
+    cut: Cut,
 }
 
 impl AnswerStream {
     /// The stream, and the word about its end. `status` is what the client's head says.
-    pub(crate) fn new(
-        upstream: UpstreamBody,
-        duties: Duties,
-        status: u16,
-        draining: CancellationToken,
-    ) -> (Self, Ending) {
+    pub(crate) fn new(upstream: UpstreamBody, duties: Duties, status: u16, cut: Cut) -> (Self, Ending) {
         let (end, ending) = oneshot::channel();
         let facts = ResponseFacts { status, ..ResponseFacts::default() };
         let Duties { sieve, masker, passed } = duties;
-        let draining = Box::pin(draining.cancelled_owned());
         (
             Self {
                 upstream,
@@ -106,7 +105,7 @@ impl AnswerStream {
                 facts,
                 finished: false,
                 end: Some(end),
-                draining,
+                cut,
             },
             ending,
         )
@@ -133,7 +132,7 @@ impl AnswerStream {
         let reason = match &error {
             AnswerError::Mask(error) => format!("masking stopped the answer: {error}"),
             AnswerError::Filter(error) => format!("filtering stopped the answer: {error}"),
-            AnswerError::Upstream(_) | AnswerError::Draining => error.to_string(),
+            AnswerError::Upstream(_) | AnswerError::Draining | AnswerError::TokenExpired => error.to_string(),
         };
         self.tell(|facts| End::Stopped(reason, facts));
         Poll::Ready(Some(Err(error)))
@@ -178,13 +177,13 @@ impl Body for AnswerStream {
                 Err(error) => return self.fail(error),
             }
         }
+        // First: a stream that never pauses ends in time too.
+        if let Poll::Ready(error) = self.cut.as_mut().poll(context) {
+            return self.fail(error);
+        }
         loop {
             let frame = match Pin::new(&mut self.upstream).poll_frame(context) {
                 Poll::Ready(frame) => frame,
-                Poll::Pending if self.draining.as_mut().poll(context).is_ready() => {
-                    self.tell(|facts| End::Stopped("the gateway is shutting down".into(), facts));
-                    return Poll::Ready(Some(Err(AnswerError::Draining)));
-                }
                 Poll::Pending => return Poll::Pending,
             };
             match frame {

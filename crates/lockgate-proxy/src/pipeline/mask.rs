@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
+use lockgate_auth::Authenticated;
 use lockgate_core::{MaskProfile, Stream};
 use lockgate_policy::View;
 use lockgate_wire::accept::{self, AnswerForm, UpstreamAccept};
@@ -13,7 +14,7 @@ use lockgate_wire::mask::{MaskLimits, MaskPlan, Masker};
 use lockgate_wire::{RequestInfo, WireError};
 
 use super::{Forwarded, Masked, Refusal, Stop, Way};
-use crate::answer::{AnswerStream, Duties};
+use crate::answer::{AnswerError, AnswerStream, Cut, Duties};
 use crate::gateway::Gateway;
 use crate::sieve::{self, Sieve};
 use crate::upstream::headers::clean_response;
@@ -49,7 +50,7 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
         Err(refusal) => return Err(Stop::failed(receipt, refusal)),
     };
     let (head, mut body) = response.into_parts();
-    let Way { info, view, action, mask, .. } = *way;
+    let Way { info, view, action, mask, caller, .. } = *way;
     let masker = (form == AnswerForm::Json && mask == MaskProfile::Strict && info.is_resource()).then(|| {
         let plan = MaskPlan::for_resource(&info.api_group, &info.resource, action.stream == Stream::Watch);
         Masker::new(plan, MaskLimits::default())
@@ -69,12 +70,9 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
         }
     }
     let changed = duties.sieve.is_some() || duties.masker.is_some();
-    let ends = match action.stream {
-        Stream::Watch | Stream::Logs => gateway.draining.clone(),
-        Stream::None | Stream::Exec | Stream::Attach | Stream::Portforward | Stream::Proxy => gateway.ending.clone(),
-    };
+    let cut = cut(gateway, action.stream, &caller);
     let warns = is_partial && !one && duties.sieve.is_some();
-    let (stream, ending) = AnswerStream::new(body, duties, head.status.as_u16(), ends);
+    let (stream, ending) = AnswerStream::new(body, duties, head.status.as_u16(), cut);
     let mut answer = Response::new(crate::answer::AnswerBody::new(stream));
     *answer.status_mut() = head.status;
     *answer.headers_mut() = clean_response(&head.headers);
@@ -85,6 +83,23 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
         answer.headers_mut().append(header::WARNING, HeaderValue::from_static(FILTERED));
     }
     Ok(Masked::Answer { response: answer, receipt, ending, upstream_status: head.status.as_u16() })
+}
+
+/// What ends an answer early: the gateway's own end, and for what may go on for ever the end of the caller's token. What a
+/// token said hours ago (its groups, that it was not withdrawn) is no reason to go on.
+fn cut(gateway: &Gateway, stream: Stream, caller: &Authenticated) -> Cut {
+    let (ends, is_endless) = match stream {
+        Stream::Watch | Stream::Logs => (gateway.draining.clone(), true),
+        Stream::Proxy => (gateway.ending.clone(), true),
+        Stream::None | Stream::Exec | Stream::Attach | Stream::Portforward => (gateway.ending.clone(), false),
+    };
+    let left = caller.expires_at.since(gateway.clock().now());
+    Box::pin(async move {
+        tokio::select! {
+            () = ends.cancelled() => AnswerError::Draining,
+            () = tokio::time::sleep(left), if is_endless => AnswerError::TokenExpired,
+        }
+    })
 }
 
 /// Reads one object until it is known whether the caller may see it: no head must leave before. `Err(None)`: he may not.

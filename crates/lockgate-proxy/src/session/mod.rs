@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use lockgate_core::{Outcome, ResponseFacts, Session, Stream, Subject};
+use lockgate_auth::Authenticated;
+use lockgate_core::{Outcome, ResponseFacts, Session, Stream};
 use lockgate_store::{Receipt, Recorder, StoreError};
 use lockgate_wire::channel::{Offer, Protocol};
 
@@ -74,8 +75,7 @@ pub(crate) async fn open(
     let context = Arc::clone(gateway);
     gateway.tasks.spawn(async move {
         let audit_id = receipt.audit_id();
-        let subject = way.caller.subject;
-        if let Err(error) = run(&context, handshake, stream, (protocol, subject), recorder, receipt).await {
+        if let Err(error) = run(&context, handshake, stream, (protocol, way.caller), recorder, receipt).await {
             context.metrics.unrecorded();
             tracing::error!(%audit_id, %error, "the end of a session could not be recorded; the sweeper will close it");
         }
@@ -123,12 +123,12 @@ async fn run(
     gateway: &Gateway,
     handshake: Handshake,
     upstream: BoxStream,
-    (protocol, subject): (Protocol, Subject),
+    (protocol, caller): (Protocol, Authenticated),
     recorder: Recorder,
     receipt: Receipt,
 ) -> Result<(), StoreError> {
     let ended = match handshake.client.await {
-        Ok(client) => Relay::new(gateway, protocol, recorder, subject).run(client, upstream).await,
+        Ok(client) => Relay::new(gateway, protocol, recorder, caller).run(client, upstream).await,
         Err(_) => Ended::before_it_began(recorder),
     };
     let response = ResponseFacts { status: 101, bytes: ended.bytes_to_client, ..ResponseFacts::default() };
@@ -145,7 +145,8 @@ async fn run(
         | relay::Reason::TooLong
         | relay::Reason::Shutdown
         | relay::Reason::Malformed
-        | relay::Reason::Frozen => Some(Outcome::Aborted),
+        | relay::Reason::Frozen
+        | relay::Reason::TokenExpired => Some(Outcome::Aborted),
     };
     match outcome {
         None => receipt.close(101, response).await?,

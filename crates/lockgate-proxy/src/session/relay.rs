@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use lockgate_core::{Channel, Subject};
+use lockgate_auth::Authenticated;
+use lockgate_core::Channel;
 use lockgate_store::{Recorder, StoreError};
 use lockgate_wire::channel::{Direction, FrameKind, MESSAGE_BYTES_MAX, Protocol, exit_code};
 use tokio::sync::watch;
@@ -40,6 +41,7 @@ pub(super) enum Reason {
     Shutdown,
     Malformed,
     Frozen,
+    TokenExpired,
 }
 
 impl Reason {
@@ -54,6 +56,7 @@ impl Reason {
             Self::Shutdown => "gateway shutdown",
             Self::Malformed => "malformed frame",
             Self::Frozen => "agent frozen",
+            Self::TokenExpired => "token expired",
         }
     }
 }
@@ -90,6 +93,8 @@ pub(super) struct Relay {
     session_max: Duration,
     ending: CancellationToken,
     standing: Standing,
+    /// Until the token that opened it expires.
+    token_left: Duration,
 }
 
 type Socket = WebSocketStream<BoxStream>;
@@ -152,14 +157,15 @@ impl Way<'_> {
 }
 
 impl Relay {
-    pub(super) fn new(gateway: &Gateway, protocol: Protocol, recorder: Recorder, subject: Subject) -> Self {
+    pub(super) fn new(gateway: &Gateway, protocol: Protocol, recorder: Recorder, caller: Authenticated) -> Self {
         Self {
             protocol,
             recorder,
             idle_max: gateway.limits.session_idle_max,
             session_max: gateway.limits.session_max,
             ending: gateway.ending.clone(),
-            standing: Standing::new(gateway.store.clone(), subject),
+            token_left: caller.expires_at.since(gateway.clock().now()),
+            standing: Standing::new(gateway.store.clone(), caller.subject),
         }
     }
 
@@ -179,6 +185,7 @@ impl Relay {
             session_max: self.session_max,
             ending: self.ending,
             standing: self.standing,
+            token_left: self.token_left,
         };
         let relaying = between(client, upstream, tape, self.protocol, limits);
         let ((reason, status, bytes), (recorder, recorded)) = tokio::join!(relaying, writing);
@@ -192,22 +199,27 @@ struct Limits {
     session_max: Duration,
     ending: CancellationToken,
     standing: Standing,
+    token_left: Duration,
 }
 
 impl Limits {
     /// Resolves when a limit is reached.
     async fn reached(mut self, last: &watch::Receiver<Instant>) -> Reason {
-        let end = Instant::now() + self.session_max;
+        let begin = Instant::now();
+        let (end, expiry) = (begin + self.session_max, begin + self.token_left);
         loop {
             let idle = *last.borrow() + self.idle_max;
             tokio::select! {
-                () = tokio::time::sleep_until(idle.min(end)) => {}
+                () = tokio::time::sleep_until(idle.min(end).min(expiry)) => {}
                 () = self.ending.cancelled() => return Reason::Shutdown,
                 () = self.standing.frozen() => return Reason::Frozen,
             }
             let now = Instant::now();
             if now >= end {
                 return Reason::TooLong;
+            }
+            if now >= expiry {
+                return Reason::TokenExpired;
             }
             if now >= *last.borrow() + self.idle_max {
                 return Reason::Idle;

@@ -1,4 +1,4 @@
-//! Rows 1, 2, 4 and 8: who calls, as the cluster is told.
+//! Rows 1, 2, 4, 6 and 8: who calls, as the cluster is told.
 
 use std::time::Duration;
 
@@ -91,6 +91,37 @@ async fn bypass_row_4_without_one_valid_token_nothing_goes_upstream() {
     let records = world.records().await;
     assert_eq!(records.len(), tokens.len());
     assert!(records.iter().all(|record| record.outcome == Some(Outcome::Refused) && record.subject.is_none()));
+}
+
+/// The same name at another issuer is somebody else: no approval, and no ticket of the one is the other's.
+#[tokio::test]
+async fn bypass_row_6_a_name_at_another_issuer_is_another_caller() {
+    const POLICY: &str = "
+apiVersion: lockgate.dev/v1
+kind: Policy
+metadata: {name: test}
+rules:
+- {name: deletes, match: {verbs: [delete], resources: ['*']}, ask: {approvers: {groups: [sre]}}}
+- {name: reads, match: {verbs: [get], resources: ['*']}, allow: {}}
+";
+    let api = ApiServer::new(Protocol::Http2, |_| Reply::json(OBJECT));
+    let world = World::new(POLICY, api, Limits { hold: Duration::from_millis(50), ..Limits::default() }).await;
+    let delete_as = |token: &str| {
+        let mut asked = request("DELETE", MAP, "");
+        asked.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        asked
+    };
+    world.send(delete_as("agent")).await;
+    let ticket = world.pending().await;
+    world.decide(ticket.id, true, None).await;
+    let answer = world.send(delete_as("elsewhere")).await;
+    assert_eq!(answer.json()["reason"], "ApprovalRequired", "{}", answer.text());
+    assert!(!answer.text().contains(&ticket.id.to_string()), "it gets a ticket of its own: {}", answer.text());
+    assert!(world.api.seen().iter().all(|seen| seen.method == "GET"), "the grant is not used");
+    assert_eq!(world.send(delete_as("agent")).await.status(), 200, "it is still there for whom it was given to");
+    let issuers: std::collections::BTreeSet<String> =
+        world.records().await.into_iter().filter_map(|record| Some(record.subject?.issuer)).collect();
+    assert_eq!(issuers.len(), 2, "the log tells them apart: {issuers:?}");
 }
 
 #[tokio::test]

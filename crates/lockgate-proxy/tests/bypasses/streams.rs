@@ -1,37 +1,49 @@
-//! Rows 11, 15, 20, 21 and 22: requests that want to leave HTTP.
+//! Rows 7, 11, 15, 20, 21 and 22: streams, and requests that want to leave HTTP.
 
-use http::{HeaderMap, Request};
-use http_body_util::Full;
+use futures_util::StreamExt;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use lockgate_core::Outcome;
 use lockgate_proxy::upstream::dial::Protocol;
 use lockgate_store::SessionFilter;
 use testkit::api_server::Reply;
-use testkit::gateway::{World, request};
+use testkit::gateway::{DEADLINE, World, request};
 use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::support::{ALLOW_ALL, answers, connect, exchange, is_status, world_with};
+use crate::support::{ALLOW_ALL, OBJECT, answers, connect, exchange, is_status, world_with};
 
 const EXEC: &str = "/api/v1/namespaces/shop/pods/web/exec?command=id&stdout=true";
 
 /// An API server that agrees to every exec and ends it at once.
 async fn agreeing(policy: &str) -> World {
-    world_with(policy, |seen| {
+    speaking(policy, |mut socket| async move {
+        socket.close(None).await.ok();
+    })
+    .await
+}
+
+/// An API server that agrees to every exec, and what it does then.
+async fn speaking<F, R>(policy: &str, run: F) -> World
+where
+    F: Fn(WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>) -> R + Send + Sync + Clone + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    world_with(policy, move |seen| {
         let Some(offered) = seen.headers.get("sec-websocket-protocol") else { return Reply::json("{}") };
         let mut head = HeaderMap::new();
         head.insert("connection", "Upgrade".parse().unwrap());
         head.insert("upgrade", "websocket".parse().unwrap());
         head.insert("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".parse().unwrap());
         head.insert("sec-websocket-protocol", offered.clone());
+        let run = run.clone();
         Reply::Upgrade(
             head,
-            Box::new(|io: TokioIo<hyper::upgrade::Upgraded>| {
-                Box::pin(async move {
-                    let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
-                    socket.close(None).await.ok();
-                })
+            Box::new(move |io: TokioIo<hyper::upgrade::Upgraded>| {
+                Box::pin(async move { run(WebSocketStream::from_raw_socket(io, Role::Server, None).await).await })
             }),
         )
     })
@@ -53,6 +65,54 @@ async fn no_session_was_opened(world: &World) {
     assert_eq!(world.api.bytes_received(), 0);
     assert!(world.gateway.store.sessions(&SessionFilter::default()).await.unwrap().is_empty());
     assert!(world.records().await.iter().all(|record| record.outcome == Some(Outcome::Refused)));
+}
+
+/// What a token said when a stream began is no reason to go on when it no longer holds.
+#[tokio::test]
+async fn bypass_row_7_a_stream_ends_with_the_token_that_opened_it() {
+    let brief = |mut asked: Request<Full<bytes::Bytes>>| {
+        asked.headers_mut().insert("authorization", "Bearer brief".parse().unwrap());
+        asked
+    };
+    // One stream that is quiet after its first event, one that never pauses.
+    for pauses in [true, false] {
+        let world = world_with(ALLOW_ALL, move |_| {
+            let (send, receive) = tokio::sync::mpsc::channel(1);
+            tokio::spawn(async move {
+                let event = format!("{{\"type\":\"ADDED\",\"object\":{OBJECT}}}\n");
+                while send.send(Ok(bytes::Bytes::from(event.clone()))).await.is_ok() && !pauses {}
+                send.closed().await;
+            });
+            let head = Response::builder().header("content-type", "application/json").body(()).unwrap();
+            Reply::Chunks(head, receive)
+        })
+        .await;
+        for path in ["/api/v1/namespaces/shop/configmaps?watch=1", "/api/v1/namespaces/shop/pods/p/log?follow=true"] {
+            let mut answer = world.open(brief(request("GET", path, ""))).await.into_body();
+            answer.frame().await.expect("the first event").expect("while the token holds");
+            let ended = timeout(DEADLINE, answer.collect()).await.expect("the stream ends with the token");
+            assert!(ended.is_err(), "an end that we made must not look like the cluster's");
+        }
+        let records = world.records().await;
+        assert_eq!(records.len(), 2);
+        assert!(records.iter().all(|record| record.outcome == Some(Outcome::Aborted)), "{records:?}");
+    }
+    let world = speaking(ALLOW_ALL, |mut socket| async move { while let Some(Ok(_)) = socket.next().await {} }).await;
+    let answer = world.open(brief(upgrade(EXEC))).await;
+    assert_eq!(answer.status(), 101);
+    let io = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+    let mut socket = WebSocketStream::from_raw_socket(io, Role::Client, None).await;
+    timeout(DEADLINE, async { while let Some(Ok(_)) = socket.next().await {} }).await.expect("the session ends");
+    let sealed = async {
+        loop {
+            let sessions = world.gateway.store.sessions(&SessionFilter::default()).await.unwrap();
+            if let Some(reason) = sessions.into_iter().find_map(|session| session.end_reason) {
+                return reason;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(timeout(DEADLINE, sealed).await.expect("the session is sealed"), "token expired");
 }
 
 #[tokio::test]
