@@ -139,10 +139,11 @@ pub struct AuditRecord {
 }
 
 impl AuditRecord {
-    /// Folds the events of one call, in order. `None` when the first is not `arrived`: such a call has no record.
+    /// Folds the events of one call, in order. `None` when none is `arrived`: such a call has no record. A human's word on a
+    /// ticket may come before it, in the moment between the ticket and the call that is held for it.
     pub fn fold<'e>(events: impl IntoIterator<Item = &'e Event>) -> Option<Self> {
         let mut events = events.into_iter();
-        let mut record = Self::arrived(events.next()?)?;
+        let mut record = events.by_ref().find_map(Self::arrived)?;
         events.for_each(|event| record.apply(event));
         Some(record)
     }
@@ -271,6 +272,26 @@ mod tests {
     fn a_call_without_arrival_has_no_record() {
         let closed = event(2, EventBody::Closed { upstream_status: 200, response: ResponseFacts::default() });
         assert_eq!(AuditRecord::fold([&closed]), None);
+    }
+
+    #[test]
+    fn a_human_who_is_quicker_than_the_log_hides_no_call() {
+        let word = event(
+            2,
+            EventBody::Approval {
+                approval_id: ApprovalId::new(uuid::Uuid::from_u128(2)),
+                state: crate::ApprovalState::Approved,
+                decider: None,
+                cancelled_by: None,
+                note: None,
+                used_by: None,
+                reopened_by: None,
+            },
+        );
+        let closed = event(3, EventBody::Closed { upstream_status: 200, response: ResponseFacts::default() });
+        let record = AuditRecord::fold([&word, &arrived(), &closed]).unwrap();
+        assert_eq!(record.outcome, Some(Outcome::Completed));
+        assert_eq!(AuditRecord::fold([&word]), None);
     }
 
     #[test]

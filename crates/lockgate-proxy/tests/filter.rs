@@ -261,7 +261,8 @@ async fn a_read_that_asks_goes_through_once_a_human_agrees() {
         });
         assert_eq!(answer.status(), StatusCode::OK, "{}", answer.text());
     }
-    let effects: Vec<_> = world.records().await.into_iter().map(|record| record.decision.unwrap().effect).collect();
+    let records = world.records().await;
+    let effects: Vec<_> = records.iter().map(|record| record.decision.as_ref().unwrap().effect).collect();
     assert_eq!(effects, [Effect::Ask, Effect::Ask], "nothing is read before");
 }
 
