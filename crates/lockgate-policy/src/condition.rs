@@ -107,9 +107,14 @@ impl Looks {
     }
 }
 
-/// Whether a condition may look at the object's name or namespace: unless each `action` in its text is followed by another
-/// member's name. (`action['name']` and what else there is count as looking.)
+/// Whether a condition may look at the object's name or namespace.
 fn looks_at_place(text: &str) -> bool {
+    looks_at(text, &["name", "namespace", "path"])
+}
+
+/// Whether a condition may look at one of these members of `action`: unless each `action` in its text is followed by another
+/// member's name. (`action['name']` and what else there is count as looking.)
+pub(crate) fn looks_at(text: &str, members: &[&str]) -> bool {
     const ACTION: &str = "action";
     let is_word = |character: char| character.is_alphanumeric() || character == '_';
     text.match_indices(ACTION).any(|(at, _)| {
@@ -120,7 +125,7 @@ fn looks_at_place(text: &str) -> bool {
         }
         let Some(member) = behind.trim_start().strip_prefix('.').map(str::trim_start) else { return true };
         let end = member.find(|character: char| !is_word(character)).unwrap_or(member.len());
-        matches!(member.get(..end), None | Some("" | "name" | "namespace" | "path"))
+        member.get(..end).is_none_or(|member| member.is_empty() || members.contains(&member))
     })
 }
 

@@ -43,6 +43,7 @@ impl<'f> Facts<'f> {
 }
 
 /// What the walk over the rules found.
+#[derive(Default)]
 pub(crate) struct Found<'p> {
     /// Rules for a part of it, in order. Those that allow are among them only where the answer can be filtered.
     pub(crate) partial: Vec<Partial<'p>>,
@@ -97,29 +98,42 @@ impl Policy {
         let request = Request::new(subject, cluster, action, facts);
         let found = self.walk(&request, &Scene::new(subject, cluster, action, facts));
         let what = describe(subject, cluster, action);
-        if request.answers_objects() && !found.partial.is_empty() {
-            return self.decide_parts(&found, &request, &what, asking);
+        self.conclude(&found, &request, &what, request.answers_objects(), asking)
+    }
+
+    /// What follows from the rules that were found. `filterable`: what they do not give can be taken out of the answer.
+    pub(crate) fn conclude(
+        &self,
+        found: &Found<'_>,
+        request: &Request<'_>,
+        what: &str,
+        filterable: bool,
+        asking: Asking,
+    ) -> Decision {
+        if filterable && !found.partial.is_empty() {
+            return self.decide_parts(found, request, what, asking);
         }
+        let (action, facts) = (request.action, request.facts);
         let partial: Vec<&Rule> = found.partial.iter().map(|partial| partial.rule).collect();
         let denied_part = partial.iter().find(|rule| matches!(rule.verdict, Verdict::Deny { .. }));
         match (denied_part, found.whole) {
-            (Some(rule), _) => self.deny_part(rule, &what),
+            (Some(rule), _) => self.deny_part(rule, what),
             (None, None) => match found.given_in_part {
-                Some(rule) if action.verb == Verb::DeleteCollection => self.deny_collection_in_part(rule, &what),
-                _ => self.deny_unmatched(&what),
+                Some(rule) if action.verb == Verb::DeleteCollection => self.deny_collection_in_part(rule, what),
+                _ => self.deny_unmatched(what),
             },
             (None, Some(rule)) => match &rule.verdict {
-                Verdict::Deny { message } => self.deny(rule, &what, message.as_deref()),
+                Verdict::Deny { message } => self.deny(rule, what, message.as_deref()),
                 Verdict::Allow { obligations } if partial.is_empty() => {
-                    let filter = found.narrowed && request.answers_objects();
-                    self.allow(rule, &what, Obligations { filter, ..obligations.clone() })
+                    let filter = found.narrowed && filterable;
+                    self.allow(rule, what, Obligations { filter, ..obligations.clone() })
                 }
                 Verdict::Allow { obligations } => {
-                    two_people(self.ask(&partial, &what, Some(obligations)), action, facts)
+                    two_people(self.ask(&partial, what, Some(obligations)), action, facts)
                 }
                 Verdict::Ask { .. } => {
                     let asking: Vec<&Rule> = partial.iter().copied().chain([rule]).collect();
-                    two_people(self.ask(&asking, &what, None), action, facts)
+                    two_people(self.ask(&asking, what, None), action, facts)
                 }
             },
         }
@@ -172,7 +186,7 @@ impl Policy {
     }
 
     pub(crate) fn walk(&self, request: &Request<'_>, scene: &Scene<'_>) -> Found<'_> {
-        let mut found = Found { partial: Vec::new(), given_in_part: None, whole: None, narrowed: false };
+        let mut found = Found::default();
         let filterable = request.answers_objects();
         for rule in self.rules.iter().filter(|rule| rule.sieves.admit(request)) {
             let direction = rule.direction();
@@ -310,7 +324,8 @@ pub(crate) fn stricter(left: &Obligations, right: &Obligations) -> Obligations {
     }
 }
 
-fn approvers(terms: &Terms) -> String {
+/// `2 humans of sre`
+pub(crate) fn approvers(terms: &Terms) -> String {
     let people = if terms.count == 1 { "a human".to_owned() } else { format!("{} humans", terms.count) };
     match terms.approver_groups.as_slice() {
         [] => people,
@@ -330,7 +345,7 @@ pub(crate) fn terms_in_words(terms: &Terms) -> String {
 }
 
 /// `agent:demo to delete deployments.apps/web in namespace shop of cluster prod`
-fn describe(subject: &Subject, cluster: &str, action: &Action) -> String {
+pub(crate) fn describe(subject: &Subject, cluster: &str, action: &Action) -> String {
     use std::fmt::Write as _;
 
     let mut text = format!("{} to {} ", subject.name(), action.verb);

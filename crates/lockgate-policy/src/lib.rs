@@ -15,6 +15,7 @@ mod document;
 mod error;
 mod explain;
 mod matching;
+mod outlook;
 mod pattern;
 mod policy;
 mod reader;
@@ -28,6 +29,7 @@ pub use difference::differences;
 pub use error::PolicyError;
 pub use explain::{ConditionTrace, ExplainedCluster, Explanation, RuleOutcome, RuleTrace};
 pub use matching::Mismatch;
+pub use outlook::{Depends, Exception, Outlook, Question};
 pub use policy::{Policy, Preset};
 pub use view::{Item, Needs, View};
 

@@ -6,6 +6,7 @@
 //! [`crate::decide`].
 
 mod mismatch;
+mod question;
 
 use lockgate_core::{Action, Options, Risk, Stream, Subject, SubjectKind, Verb};
 
@@ -14,6 +15,7 @@ use crate::pattern::{Pattern, ResourcePattern};
 use crate::risk::scope::{Scope, scope};
 
 pub use mismatch::Mismatch;
+pub(crate) use question::ANY;
 
 /// How many random characters the API server appends to `generateName`
 /// (<https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apiserver/pkg/storage/names/generate.go>).

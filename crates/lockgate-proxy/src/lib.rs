@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod pace;
 pub mod pipeline;
 mod reading;
+mod review;
 mod session;
 mod sieve;
 pub mod upstream;

@@ -44,6 +44,8 @@ pub enum Wanted {
     AsAsked,
     /// All of it: somebody has to look into the object. Metadata-only forms are not asked for.
     WholeObjects,
+    /// The object in its own form, no table either: somebody has to change it.
+    PlainObject,
 }
 
 /// [`upstream_accept`], where whole objects may be needed. A client that takes nothing but metadata gets 406.
@@ -57,7 +59,8 @@ pub fn upstream_accept_for(
     if wanted == Wanted::AsAsked {
         return Ok(narrowed);
     }
-    let whole: Vec<&str> = ranges.split(',').filter(|range| !range.contains(";as=PartialObjectMetadata")).collect();
+    let forms = if wanted == Wanted::PlainObject { ";as=" } else { ";as=PartialObjectMetadata" };
+    let whole: Vec<&str> = ranges.split(',').filter(|range| !range.contains(forms)).collect();
     if whole.is_empty() {
         return Err(WireError::NotAcceptable);
     }

@@ -94,6 +94,9 @@ pub enum WireError {
         /// The answer's content type; empty when it had none.
         content_type: String,
     },
+    /// The API server's answer to a self review cannot be read.
+    #[error("the API server's answer to a self review cannot be read: {0}")]
+    Review(String),
 }
 
 impl WireError {
@@ -115,10 +118,10 @@ impl WireError {
             Self::ContentType { .. } => (415, Reason::UnsupportedMediaType),
             Self::NotAcceptable => (406, Reason::NotAcceptable),
             Self::Table(_) => (500, Reason::InternalError),
-            Self::Answer { .. } => (502, Reason::BadGateway),
+            Self::Answer { .. } | Self::Review(_) => (502, Reason::BadGateway),
         };
         match self {
-            Self::Answer { .. } => refusal::answer_withheld(&self.to_string()),
+            Self::Answer { .. } | Self::Review(_) => refusal::answer_withheld(&self.to_string()),
             _ => refusal::not_understood(code, reason, &self.to_string()),
         }
     }

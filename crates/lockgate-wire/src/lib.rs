@@ -3,7 +3,7 @@
 //! Owns the one canonical reading of a request: its head as bytes ([`http1`]), target and query ([`target`]), what it
 //! asks for ([`request_info`]), the options in effect ([`options`]), its body as JSON ([`body`], [`protobuf`]), what makes
 //! two requests the same ([`fingerprint`]), our own answers ([`status`]), and what passes through on the way back
-//! ([`filter`], [`mask`], [`channel`]).
+//! ([`filter`], [`mask`], [`review`], [`channel`]).
 //! Refuses to know sockets, clocks, policy and identity providers. Start at [`Target::parse`] and [`RequestInfo::of`].
 
 pub mod accept;
@@ -18,6 +18,7 @@ pub mod options;
 pub mod payload;
 pub mod protobuf;
 pub mod request_info;
+pub mod review;
 pub mod status;
 mod subresource;
 pub mod target;

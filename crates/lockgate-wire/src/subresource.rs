@@ -82,6 +82,12 @@ const OTHER_BUILT_IN: [&str; 7] = [
     "rbac.authorization.k8s.io",
 ];
 
+/// The subresources of a built-in resource.
+pub fn of(group: &str, resource: &str) -> &'static [&'static str] {
+    let resources = BUILT_IN.iter().find(|(name, _)| *name == group).map_or(&[][..], |(_, resources)| resources);
+    resources.iter().find(|(name, _)| *name == resource).map_or(&[], |(_, subresources)| subresources)
+}
+
 /// Refuses a subresource that is not known.
 pub(crate) fn check(group: &str, resource: &str, subresource: &str) -> Result<(), WireError> {
     let known = if let Some((_, resources)) = BUILT_IN.iter().find(|(name, _)| *name == group) {

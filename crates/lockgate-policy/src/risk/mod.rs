@@ -15,11 +15,13 @@ mod compared;
 mod depends;
 mod effect;
 mod facts;
+mod kind;
 pub(crate) mod scope;
 mod table;
 
 pub use self::depends::{classify_unreadable, depends_on_old_object, reachable};
 pub use self::effect::{effect_key, same_effect};
+pub use self::kind::{Lives, OPEN_PATHS, built_in, lives, presumable};
 
 use lockgate_core::{Action, Options, Risk, Stream, Verb};
 pub(crate) use table::groups_of;

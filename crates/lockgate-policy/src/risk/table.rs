@@ -139,6 +139,11 @@ pub(crate) fn row(group: &str, resource: &str) -> Option<&'static Row> {
     TABLE.iter().find(|row| row.resource == resource && row.group == group)
 }
 
+/// API group and resource of every built-in.
+pub(super) fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.iter().map(|row| (row.group, row.resource))
+}
+
 /// The API groups that have a built-in resource of this name.
 pub(crate) fn groups_of(resource: &str) -> Vec<&'static str> {
     TABLE.iter().filter(|row| row.resource == resource).map(|row| row.group).collect()

@@ -12,7 +12,7 @@ use lockgate_wire::{RequestInfo, body, fingerprint};
 
 use super::classify::hex;
 use super::preview::{self, Observed};
-use super::{Decided, Permitted, Refusal, Stop, Transport, Understood, Way, decide, limits, observe};
+use super::{Decided, Permitted, Refusal, Stop, Transport, Understood, Way, decide, limits, observe, review};
 use crate::gateway::Gateway;
 use crate::sieve;
 use crate::upstream::Flow;
@@ -184,10 +184,10 @@ async fn recheck(
         return Err(denied(understood, changed));
     }
     understood.view = view;
-    Ok(())
+    review::again(gateway, understood, now).await
 }
 
-fn denied(understood: &Understood, decision: Decision) -> Refusal {
+pub(super) fn denied(understood: &Understood, decision: Decision) -> Refusal {
     let summary = super::summary::in_words(&understood.action, &understood.options);
     Refusal::Denied(Box::new(decision), summary, understood.upstream.cluster().name.clone())
 }
@@ -290,7 +290,7 @@ fn permit(understood: Understood, decision: Decision, grant: Option<Grant>) -> R
     if let Err(error) = super::mask::narrow_accept(&understood.info, &mut headers, understood.view.as_ref()) {
         return Err(Stop::refuse(understood.log, Refusal::NotUnderstood(error)));
     }
-    let Understood { log, caller, upstream, info, action, options, method, transport, view, .. } = understood;
+    let Understood { log, caller, upstream, info, action, options, method, transport, view, review, .. } = understood;
     let options = view.as_ref().map_or(options.clone(), |view| sieve::options(&options, &info, view));
     let handshake = match transport {
         Transport::Plain => None,
@@ -305,6 +305,7 @@ fn permit(understood: Understood, decision: Decision, grant: Option<Grant>) -> R
         info,
         mask: decision.obligations.mask,
         view,
+        review,
         identity: identity(&caller.subject),
         user: caller.subject.name(),
         upstream,

@@ -8,12 +8,13 @@ use http_body_util::BodyExt;
 use lockgate_auth::Authenticated;
 use lockgate_core::{MaskProfile, Stream};
 use lockgate_policy::View;
-use lockgate_wire::accept::{self, AnswerForm, UpstreamAccept};
+use lockgate_wire::accept::{self, AnswerForm, UpstreamAccept, Wanted};
 use lockgate_wire::filter::{FilterSummary, Form};
 use lockgate_wire::mask::{MaskLimits, MaskPlan, Masker};
+use lockgate_wire::review::Review;
 use lockgate_wire::{RequestInfo, WireError};
 
-use super::{Forwarded, Masked, Refusal, Stop, Way};
+use super::{Forwarded, Masked, Refusal, Stop, Way, review};
 use crate::answer::{AnswerError, AnswerStream, Cut, Duties};
 use crate::gateway::Gateway;
 use crate::sieve::{self, Sieve};
@@ -30,9 +31,8 @@ const FILTERED: &str = "299 lockgate \"only objects that your rules let you see 
 pub(super) fn narrow_accept(info: &RequestInfo, headers: &mut HeaderMap, view: Option<&View>) -> Result<(), WireError> {
     let client: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let client = (!client.is_empty()).then(|| client.join(","));
-    if let UpstreamAccept::Narrowed(narrowed) =
-        accept::upstream_accept_for(info, client.as_deref(), sieve::wanted(view))?
-    {
+    let wanted = if Review::of(info).is_some() { Wanted::PlainObject } else { sieve::wanted(view) };
+    if let UpstreamAccept::Narrowed(narrowed) = accept::upstream_accept_for(info, client.as_deref(), wanted)? {
         let value = HeaderValue::try_from(narrowed).map_err(|_| WireError::NotAcceptable)?;
         headers.insert(header::ACCEPT, value);
     }
@@ -50,7 +50,7 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
         Err(refusal) => return Err(Stop::failed(receipt, refusal)),
     };
     let (head, mut body) = response.into_parts();
-    let Way { info, view, action, mask, caller, .. } = *way;
+    let Way { info, view, review, action, mask, caller, .. } = *way;
     let masker = (form == AnswerForm::Json && mask == MaskProfile::Strict && info.is_resource()).then(|| {
         let plan = MaskPlan::for_resource(&info.api_group, &info.resource, action.stream == Stream::Watch);
         Masker::new(plan, MaskLimits::default())
@@ -69,9 +69,16 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
             Err(refusal) => return Err(Stop::failed(receipt, refusal.unwrap_or_else(|| not_shown(&info, true)))),
         }
     }
-    let changed = duties.sieve.is_some() || duties.masker.is_some();
+    let mut warning = (is_partial && !one && duties.sieve.is_some()).then(|| HeaderValue::from_static(FILTERED));
+    let review = review.filter(|_| head.status.is_success());
+    if let Some(review) = &review {
+        match review::answer(gateway, review, form, &mut body).await {
+            Ok(combined) => (duties.passed, warning) = (combined.body, combined.warning),
+            Err(refusal) => return Err(Stop::failed(receipt, refusal)),
+        }
+    }
+    let changed = duties.sieve.is_some() || duties.masker.is_some() || review.is_some();
     let cut = cut(gateway, action.stream, &caller);
-    let warns = is_partial && !one && duties.sieve.is_some();
     let (stream, ending) = AnswerStream::new(body, duties, head.status.as_u16(), cut);
     let mut answer = Response::new(crate::answer::AnswerBody::new(stream));
     *answer.status_mut() = head.status;
@@ -79,8 +86,8 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
     if changed {
         answer.headers_mut().remove(header::CONTENT_LENGTH);
     }
-    if warns {
-        answer.headers_mut().append(header::WARNING, HeaderValue::from_static(FILTERED));
+    if let Some(warning) = warning {
+        answer.headers_mut().append(header::WARNING, warning);
     }
     Ok(Masked::Answer { response: answer, receipt, ending, upstream_status: head.status.as_u16() })
 }

@@ -12,6 +12,7 @@ mod mask;
 mod observe;
 mod preview;
 mod record;
+mod review;
 mod shadow;
 mod stop;
 mod summary;
@@ -115,6 +116,8 @@ struct Understood {
     unreadable: Option<String>,
     /// What of the answer the caller may see, where it is not all.
     view: Option<View>,
+    /// What Lockgate has to say to what it asks, where it is a self review.
+    review: Option<review::Review>,
     /// More than the rule lets this agent remove by itself: for people, mass loss.
     beyond: bool,
     transport: Transport,
@@ -165,6 +168,7 @@ pub(crate) struct Way {
     pub(crate) info: RequestInfo,
     pub(crate) mask: MaskProfile,
     pub(crate) view: Option<View>,
+    pub(crate) review: Option<review::Review>,
     pub(crate) caller: Authenticated,
     pub(crate) action: Action,
     pub(crate) options: Options,
@@ -219,6 +223,7 @@ async fn pipeline(gateway: &Arc<Gateway>, begun: Begun) -> Result<Response<Answe
     let understood = observe::observe(gateway, understood).await?; // reads the target, where the verdict depends on it
     let decided = decide::decide(gateway, understood); // pure, microseconds
     let decided = limits::limit(gateway, decided).await?; // 403 for who is frozen or was denied the same; 429
+    let decided = review::foresee(gateway, decided).await?; // what a self review will be told
     let permitted = approve::approve(gateway, decided).await?; // 403; or waits; or 403 with the ticket
     let recorded = record::record(gateway, permitted).await?; // durable before one byte goes upstream; else 503
     let forwarded = forward::forward(gateway, recorded).await?; // 502, 504

@@ -136,16 +136,9 @@ impl Status {
         self
     }
 
-    /// The value of the `Warning` header, if there is to be one: code 299 and the message on one line of ASCII, quoted
-    /// (RFC 9111 5.5, as the API server writes it).
+    /// The value of the `Warning` header, if there is to be one.
     pub fn warning(&self) -> Option<String> {
-        let one = |character: char| match character {
-            '\n' => vec![' '],
-            '"' | '\\' => vec!['\\', character],
-            ' '..='~' => vec![character],
-            _ => vec!['?'],
-        };
-        self.warning.then(|| format!("299 lockgate \"{}\"", self.message.chars().flat_map(one).collect::<String>()))
+        self.warning.then(|| warning(&self.message))
     }
 
     /// The HTTP status code.
@@ -203,4 +196,15 @@ impl Status {
 pub(crate) fn is_unsafe_in_terminal(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+/// The value of a `Warning` header: code 299 and the text on one line of ASCII, quoted (RFC 9111 5.5, as the API server
+/// writes it).
+pub fn warning(text: &str) -> String {
+    let one = |character: char| match character {
+        '\n' => vec![' '],
+        '"' | '\\' => vec!['\\', character],
+        ' '..='~' => vec![character],
+        _ => vec!['?'],
+    };
+    format!("299 lockgate \"{}\"", text.chars().flat_map(one).collect::<String>())
 }

@@ -1,0 +1,149 @@
+//! What clients are told: one line, since kubectl prints `no - REASON`, with one next step.
+
+use lockgate_core::{Decision, Effect, Risk, Terms, Verb};
+use lockgate_policy::{Depends, Exception, Outlook};
+
+use super::Verdict;
+
+/// Most rules that are named beside the one that decides.
+const EXCEPTIONS_SHOWN_MAX: usize = 6;
+
+/// Longest text of a policy's author that is repeated, in characters.
+const TEXT_CHARACTERS_MAX: usize = 300;
+
+/// The verdict in words.
+pub(super) fn of(outlook: Outlook) -> Verdict {
+    let Outlook { decision, exceptions } = outlook;
+    let Decision { effect, rule, terms, message, .. } = decision;
+    let but = exceptions_in_words(&exceptions);
+    let rule = rule.map(|rule| text(&rule));
+    let behind = but.as_ref().map(|but| format!(" But {but}.")).unwrap_or_default();
+    let message = message.map(|message| format!(" {}", text(&message))).unwrap_or_default();
+    let people = terms.as_ref().map(people).unwrap_or_default();
+    let reason = match (effect, &rule) {
+        (Effect::Allow, _) if but.is_none() => String::new(),
+        (Effect::Allow, rule) => format!("Lockgate: {}.{behind}", allowed_by(rule.as_deref())),
+        (Effect::Ask, rule) => {
+            let rule = rule.as_deref().unwrap_or_default();
+            format!(
+                "Lockgate: needs approval by {people} (rule {rule:?}).{message}{behind} Next step: send the request; it \
+                 waits for their decision."
+            )
+        }
+        (Effect::Deny, Some(rule)) => no_with(&format!("denied by rule {rule:?}"), &message, &behind),
+        (Effect::Deny, None) => no_with("no policy rule allows it", &message, &behind),
+    };
+    Verdict { effect, reason, but, exceptions, by: rule.map(|rule| (rule, people)) }
+}
+
+/// A no that is no rule's.
+pub(super) fn no(why: &str) -> String {
+    no_with(&text(why), "", "")
+}
+
+fn no_with(why: &str, message: &str, but: &str) -> String {
+    format!("Lockgate: {why}.{message}{but} Next step: tell your human that this needs a change of policy.")
+}
+
+fn allowed_by(rule: Option<&str>) -> String {
+    rule.map_or_else(|| "allowed".to_owned(), |rule| format!("allowed by rule {rule:?}"))
+}
+
+/// `*`: allowed if every verb is.
+pub(super) fn of_every_verb(first: (Verb, Verdict), rest: Vec<(Verb, Verdict)>) -> Verdict {
+    let all: Vec<(Verb, Verdict)> = std::iter::once(first).chain(rest).collect();
+    let of = |effect: Effect| all.iter().filter(move |(_, verdict)| verdict.effect == effect);
+    let worst = [Effect::Deny, Effect::Ask, Effect::Allow].into_iter().find(|effect| of(*effect).next().is_some());
+    let effect = worst.unwrap_or(Effect::Deny);
+    let verbs: Vec<&str> = of(effect).map(|(verb, _)| verb.as_str()).collect();
+    let Some((_, one)) = of(effect).find(|(_, one)| one.but.is_some()).or_else(|| of(effect).next()) else {
+        return Verdict::no("it is about no verb");
+    };
+    let reason = match effect {
+        Effect::Allow => one.reason.clone(),
+        Effect::Ask | Effect::Deny => {
+            let own = one.reason.strip_prefix("Lockgate: ").unwrap_or(&one.reason);
+            format!("Lockgate: `*` is every verb, and of {}: {own}", verbs.join(", "))
+        }
+    };
+    Verdict { reason, ..one.clone() }
+}
+
+/// `a human of sre`
+pub(super) fn people(terms: &Terms) -> String {
+    let people = if terms.count == 1 { "a human".to_owned() } else { format!("{} humans", terms.count) };
+    match terms.approver_groups.as_slice() {
+        [] => people,
+        groups => format!("{people} of {}", text(&groups.join(" or "))),
+    }
+}
+
+/// `rule "a" denies some objects by name; rule "b" asks a human of sre if it is destructive`
+fn exceptions_in_words(exceptions: &[Exception]) -> Option<String> {
+    let mut rules: Vec<(&Exception, Vec<String>)> = Vec::new();
+    for exception in exceptions {
+        let on = depends_in_words(exception.depends);
+        match rules.iter_mut().find(|(known, _)| known.rule == exception.rule && known.effect == exception.effect) {
+            Some((_, known)) if !known.contains(&on) => known.push(on),
+            Some(_) => {}
+            None => rules.push((exception, vec![on])),
+        }
+    }
+    // What takes away is told first.
+    rules.sort_by_key(|(exception, _)| exception.effect == Effect::Allow);
+    let more = rules.len().saturating_sub(EXCEPTIONS_SHOWN_MAX);
+    let mut shown: Vec<String> =
+        rules.iter().take(EXCEPTIONS_SHOWN_MAX).map(|(exception, on)| exception_in_words(exception, on)).collect();
+    if more > 0 {
+        shown.push(format!("{more} more rules decide otherwise on a part"));
+    }
+    (!shown.is_empty()).then(|| shown.join("; "))
+}
+
+fn exception_in_words(exception: &Exception, on: &[String]) -> String {
+    let on = on.join(", ");
+    let Some(rule) = exception.rule.as_deref().map(text) else { return format!("no rule allows it {on}") };
+    match exception.effect {
+        Effect::Allow => format!("rule {rule:?} allows it {on}"),
+        Effect::Deny => format!("rule {rule:?} denies it {on}"),
+        Effect::Ask => {
+            let people = exception.terms.as_ref().map_or_else(|| "a human".to_owned(), people);
+            format!("rule {rule:?} asks {people} {on}")
+        }
+    }
+}
+
+fn depends_in_words(depends: Depends) -> String {
+    match depends {
+        Depends::Object => "for some, by name or place".to_owned(),
+        Depends::Labels => "for some, by their labels".to_owned(),
+        Depends::Condition => "where its condition holds".to_owned(),
+        Depends::Scope => "if they are in no namespace".to_owned(),
+        Depends::Class(class) => format!("if {}", class_in_words(class)),
+    }
+}
+
+const fn class_in_words(class: Risk) -> &'static str {
+    match class {
+        Risk::Read | Risk::Masked => "it only reads",
+        Risk::Write => "it is routine",
+        Risk::Ask => "a human should see it first",
+        Risk::Destructive => "it is an outage or loss",
+        Risk::Mass => "it is mass or cascading loss",
+        Risk::Stream => "it opens a stream",
+        Risk::Escalation => "it gains rights or disables a control",
+    }
+}
+
+/// On one line, without what a terminal obeys, and not too long.
+fn text(text: &str) -> String {
+    let mut line: String = text
+        .chars()
+        .map(|character| if character.is_control() || character.is_whitespace() { ' ' } else { character })
+        .take(TEXT_CHARACTERS_MAX)
+        .collect();
+    if text.chars().count() > TEXT_CHARACTERS_MAX {
+        line.push('…');
+    }
+    line
+}
