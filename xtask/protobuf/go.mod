@@ -8,6 +8,7 @@ require (
 	k8s.io/client-go v0.36.4
 	k8s.io/kube-aggregator v0.36.4
 	k8s.io/metrics v0.36.4
+	sigs.k8s.io/yaml v1.6.0
 )
 
 require (
@@ -29,5 +30,4 @@ require (
 	sigs.k8s.io/json v0.0.0-20250730193827-2d320260d730 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.3.3 // indirect
-	sigs.k8s.io/yaml v1.6.0 // indirect
 )

@@ -4,6 +4,9 @@
 //	protobuf table             the table of kinds, messages and fields (crates/lockgate-wire/src/protobuf/table.txt)
 //	protobuf fixtures N KINDS  N random objects of each kind, as the API server's own serializers write them: one line of
 //	                           base64 protobuf, a tab, and JSON for each; KINDS is a comma-separated list, or "all"
+//	protobuf twins FILE        the objects of a file, and a random one of every other kind, as requests in both forms
+//	protobuf decode            reads lines of base64 protobuf and prints for each what the API server's own serializers make of it,
+//	                           as JSON, or "-" if they refuse it
 package main
 
 import (
@@ -12,6 +15,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand"
 	"os"
 	"reflect"
@@ -70,8 +74,12 @@ func main() {
 		count, err := strconv.Atoi(os.Args[2])
 		must(err)
 		fixtures(out, count, os.Args[3])
+	case len(os.Args) == 3 && os.Args[1] == "twins":
+		twins(out, os.Args[2])
+	case len(os.Args) == 2 && os.Args[1] == "decode":
+		decode(out, os.Stdin)
 	default:
-		fmt.Fprintln(os.Stderr, "usage: protobuf table | protobuf fixtures N KINDS")
+		fmt.Fprintln(os.Stderr, "usage: protobuf table | protobuf fixtures N KINDS | protobuf twins FILE | protobuf decode")
 		os.Exit(2)
 	}
 	must(out.Flush())
@@ -258,6 +266,30 @@ func fixtures(out *bufio.Writer, count int, wanted string) {
 			fmt.Fprintf(out, "%s\t%s\n", base64.StdEncoding.EncodeToString(wire.Bytes()), bytes.TrimSpace(text.Bytes()))
 		}
 	}
+}
+
+// decode prints what the API server's serializers make of each line.
+func decode(out *bufio.Writer, in io.Reader) {
+	toProtobuf := protobuf.NewSerializer(scheme.Scheme, scheme.Scheme)
+	toJSON := serializerjson.NewSerializerWithOptions(serializerjson.DefaultMetaFactory, scheme.Scheme, scheme.Scheme, serializerjson.SerializerOptions{})
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		wire, err := base64.StdEncoding.DecodeString(lines.Text())
+		must(err)
+		var text bytes.Buffer
+		object, kind, err := toProtobuf.Decode(wire, nil, nil)
+		if err == nil {
+			object.GetObjectKind().SetGroupVersionKind(*kind)
+			err = toJSON.Encode(object, &text)
+		}
+		if err != nil {
+			text.Reset()
+			text.WriteString("-")
+		}
+		fmt.Fprintf(out, "%s\n", bytes.TrimSpace(text.Bytes()))
+	}
+	must(lines.Err())
 }
 
 type filler struct {

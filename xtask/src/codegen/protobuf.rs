@@ -1,6 +1,7 @@
 //! The table of Kubernetes protobuf types in lockgate-wire, by reflection over the Go types (`xtask/protobuf`), and the check
 //! that reading by it gives what the API server's own serializers give.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +13,8 @@ use lockgate_wire::protobuf::Protobuf;
 use serde_json::Value;
 
 use crate::tools::{self, GoBuild, Progress};
+
+mod damage;
 
 /// Kinds in the committed corpus: those that clients send as protobuf most, and those with unusual types.
 const CORPUS_KINDS: &str = "v1/DeleteOptions,policy/v1/Eviction,authentication.k8s.io/v1/TokenRequest,autoscaling/v1/Scale,\
@@ -43,31 +46,30 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let generator = build()?;
-    let table = generate(&generator, &["table"])?;
-    let corpus = generate(&generator, &["fixtures", CORPUS_OBJECTS, CORPUS_KINDS])?;
-    if arguments.check {
-        for (path, wanted) in [(table_path(), &table), (corpus_path(), &corpus)] {
+    let objects = module().join("twins.yaml");
+    let committed = [
+        ("src/protobuf/table.txt", generate(&generator, ["table"])?),
+        ("corpus/protobuf.tsv", generate(&generator, ["fixtures", CORPUS_OBJECTS, CORPUS_KINDS])?),
+        ("corpus/twins.tsv", generate(&generator, [OsStr::new("twins"), objects.as_os_str()])?),
+    ];
+    for (path, text) in committed {
+        let path = wire_crate().join(path);
+        if arguments.check {
             let committed = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            ensure!(committed == *wanted, "{} is out of date: run `cargo xtask codegen protobuf`", path.display());
+            ensure!(committed == text, "{} is out of date: run `cargo xtask codegen protobuf`", path.display());
+        } else {
+            fs::create_dir_all(path.parent().context("a file has a directory")?)?;
+            fs::write(&path, &text)?;
+            println!("{}: {} lines", path.display(), text.lines().count());
         }
-        let random = check(&generate(&generator, &["fixtures", CHECK_OBJECTS, "all"])?)?;
-        let own = check_own_fixtures()?;
-        println!("{random} random objects and {own} fixtures of Kubernetes are read as the API server reads them");
-        return Ok(());
     }
-    fs::create_dir_all(corpus_path().parent().context("the corpus has no directory")?)?;
-    fs::write(table_path(), &table)?;
-    fs::write(corpus_path(), &corpus)?;
-    println!("wrote {} lines of table and {} objects of corpus", table.lines().count(), corpus.lines().count());
+    if arguments.check {
+        let random = generate(&generator, ["fixtures", CHECK_OBJECTS, "all"])?;
+        let (objects, own) = (check(&random)?, check_own_fixtures()?);
+        println!("{objects} random objects and {own} fixtures of Kubernetes are read as the API server reads them");
+        println!("{}", damage::check(&generator, &random)?);
+    }
     Ok(())
-}
-
-fn table_path() -> PathBuf {
-    wire_crate().join("src/protobuf/table.txt")
-}
-
-fn corpus_path() -> PathBuf {
-    wire_crate().join("corpus/protobuf.tsv")
 }
 
 fn wire_crate() -> PathBuf {
@@ -88,7 +90,7 @@ fn build() -> Result<PathBuf> {
     Ok(program)
 }
 
-fn generate(generator: &Path, arguments: &[&str]) -> Result<String> {
+fn generate(generator: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<String> {
     tools::output(Command::new(generator).args(arguments)).map(|text| text + "\n")
 }
 

@@ -105,10 +105,28 @@ fn int_or_string(bytes: &[u8]) -> Result<Rendered, Fault> {
     Ok(Rendered { value, zero })
 }
 
-/// The text as the client wrote it; the API server may write the same quantity differently, as it does with JSON.
+/// The text as the client wrote it; the API server may write the same quantity differently, as it does with JSON. Text that
+/// is no quantity is refused: the API server cannot decode such a body.
 fn quantity(bytes: &[u8]) -> Result<Rendered, Fault> {
-    let quantity = only_bytes(bytes)?.map(text).transpose()?;
-    Ok(Rendered { zero: quantity.is_none(), value: quantity.unwrap_or_else(|| "0".into()).into() })
+    match only_bytes(bytes)?.map(text).transpose()? {
+        None => Ok(Rendered { zero: true, value: "0".into() }),
+        Some(quantity) if is_quantity(&quantity) => Ok(Rendered { zero: false, value: quantity.into() }),
+        Some(_) => Err("text that is no quantity"),
+    }
+}
+
+/// `resource.ParseQuantity`, but for a sign alone, which Go takes for zero.
+fn is_quantity(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let number_end = unsigned.find(|character: char| !character.is_ascii_digit() && character != '.');
+    let (number, suffix) = unsigned.split_at(number_end.unwrap_or(unsigned.len()));
+    let is_number = number.bytes().any(|byte| byte.is_ascii_digit()) && number.matches('.').count() <= 1;
+    let is_suffix = match suffix {
+        "" | "n" | "u" | "m" | "k" | "M" | "G" | "T" | "P" | "E" | "Ki" | "Mi" | "Gi" | "Ti" | "Pi" | "Ei" => true,
+        // Rust reads the same decimal integers as Go here: an optional sign and digits.
+        exponent => exponent.strip_prefix(['e', 'E']).is_some_and(|digits| digits.parse::<i32>().is_ok()),
+    };
+    is_number && is_suffix
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -191,7 +209,39 @@ fn raw(bytes: &[u8]) -> Result<Rendered, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::go_duration;
+    use super::{go_duration, is_quantity};
+
+    #[test]
+    fn quantities_are_read_as_in_go() {
+        for text in
+            ["0", "1", "+1", "-1.5", "100m", "1Gi", "0.5", ".5", "1.", "1.G", "12e6", "1E", "1E3", "1e-3", "1e+3", "5n"]
+        {
+            assert!(is_quantity(text), "{text}");
+        }
+        for text in [
+            "",
+            "+",
+            "-",
+            ".",
+            "m",
+            "Ki",
+            "1Kim",
+            "1 m",
+            " 1",
+            "1K",
+            "1ki",
+            "1..5",
+            "1.5.5",
+            "1e",
+            "1e1.5",
+            "0x10",
+            "--1",
+            "1m1",
+            "9e99999999999",
+        ] {
+            assert!(!is_quantity(text), "{text}");
+        }
+    }
 
     #[test]
     fn durations_are_written_as_in_go() {

@@ -55,6 +55,15 @@ fn bodies_are_the_json_that_the_api_server_writes() {
     assert!(check(&std::fs::read_to_string(path).unwrap()) >= 100);
 }
 
+/// The same request in both forms: whatever looks at the decoded body cannot tell them apart.
+#[test]
+fn a_body_and_its_json_twin_are_the_same_value() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/twins.tsv");
+    let twins = std::fs::read_to_string(path).unwrap();
+    let lines: Vec<&str> = twins.lines().map(|line| line.split_once('\t').unwrap().1).collect();
+    assert!(check(&lines.join("\n")) >= 150);
+}
+
 /// One length-delimited field.
 fn field(number: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = varint(u64::from(number) << 3 | 2);
