@@ -28,7 +28,7 @@ pub async fn send(stand: &Stand, calls: &Arc<Vec<Call>>) -> Vec<u16> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
     for _ in 0..WORKERS.min(calls.len()) {
-        let clients = Agent::ALL.map(|agent| (agent, stand.client(agent)));
+        let clients = Agent::OF_CORPUS.map(|agent| (agent, stand.client(agent)));
         workers.spawn(work(clients, Arc::clone(calls), Arc::clone(&next)));
     }
     let mut statuses = vec![0; calls.len()];

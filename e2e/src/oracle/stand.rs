@@ -15,6 +15,17 @@ use crate::program::{Said, run};
 use crate::standalone::{CLUSTER, Certificate, Client, Directory, Gateway, Issuer, Settings};
 use crate::{unique, until};
 
+/// The cluster's own rights say who may do what.
+const POLICY: &str = "
+apiVersion: lockgate.dev/v1
+kind: Policy
+metadata: {name: oracle}
+rules:
+- {name: administrators, match: {subjects: {groups: [administrators]}, resources: ['*']}, allow: {mask: off}}
+- {name: resources, match: {resources: ['*']}, allow: {mask: strict}}
+- {name: paths, match: {nonResourceURLs: ['*']}, allow: {}}
+";
+
 /// Which API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
@@ -31,16 +42,19 @@ pub enum Agent {
     Stranger,
     /// May do everything in one namespace and read everywhere.
     Resident,
+    /// May do everything, and no value is masked for it.
+    Administrator,
 }
 
 impl Agent {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Stranger, Self::Resident];
+    /// Those who send the corpus.
+    pub const OF_CORPUS: [Self; 2] = [Self::Stranger, Self::Resident];
 
     fn id(self) -> &'static str {
         match self {
             Self::Stranger => "oracle-stranger",
             Self::Resident => "oracle-resident",
+            Self::Administrator => "oracle-administrator",
         }
     }
 
@@ -48,6 +62,7 @@ impl Agent {
         match self {
             Self::Stranger => &["strangers"],
             Self::Resident => &["residents"],
+            Self::Administrator => &["administrators"],
         }
     }
 }
@@ -87,6 +102,7 @@ impl Stand {
         let issuer = Issuer::start(&certificate).await;
         let mut settings = Settings::new(directory.path(), &certificate, &issuer, &cluster.0.api_server);
         settings.config["clusters"][0]["credential"] = json!({"kubeconfig": {"file": cluster.0.admin_kubeconfig}});
+        std::fs::write(directory.path().join("policy.yaml"), POLICY).expect("policy.yaml");
         let gateway = Gateway::start(directory.path(), settings).await;
         Self { cluster, gateway, issuer, certificate, directory }
     }

@@ -82,6 +82,8 @@ const OF_WRITES: [&str; 10] = [
 
 /// Reads of a resource that are asked with some queries only.
 const READS_DRAWN: usize = 8;
+/// Writes of it.
+const WRITES_DRAWN: usize = 5;
 
 /// Resources that are asked with every query.
 const WHOLE: [&str; 4] = ["pods", "configmaps", "nodes", "widgets"];
@@ -91,13 +93,15 @@ pub(super) fn of_resource(collection: &mut Collection, resource: &Resource, rand
     let parent = if resource.namespaced { format!("{root}/namespaces/{NAMESPACE}") } else { root };
     if let Some(subresource) = &resource.subresource {
         let target = format!("{parent}/{}/{NAME}/{subresource}", resource.name);
-        for query in OF_WRITES {
+        for _ in 0..WRITES_DRAWN {
+            let query = random.one_of(&OF_WRITES);
             write(collection, resource, &target, query, random);
         }
         return;
     }
     let many = format!("{parent}/{}", resource.name);
-    if WHOLE.contains(&resource.name.as_str()) {
+    let is_whole = WHOLE.contains(&resource.name.as_str());
+    if is_whole {
         for query in OF_READS {
             read(collection, &many, query);
             collection.add(Call::new(Agent::Stranger, "HEAD", format!("{many}?{query}")));
@@ -110,7 +114,8 @@ pub(super) fn of_resource(collection: &mut Collection, resource: &Resource, rand
             read(collection, &many, query);
         }
     }
-    for query in OF_WRITES {
+    let drawn: Vec<&str> = (0..WRITES_DRAWN).map(|_| random.one_of(&OF_WRITES)).collect();
+    for query in if is_whole { &OF_WRITES[..] } else { &drawn } {
         write(collection, resource, &many, query, random);
         write(collection, resource, &format!("{many}/{NAME}"), query, random);
     }
