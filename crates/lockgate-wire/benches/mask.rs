@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lockgate_wire::mask::{MaskLimits, MaskPlan, Masker};
+use lockgate_wire::mask::{MaskLimits, MaskPlan, Masker, Profile};
 
 const ITEMS: usize = 1000;
 const PIECE_BYTES: usize = 32 * 1024;
@@ -86,9 +86,9 @@ fn round_trip(input: &[u8], output: &mut Vec<u8>) {
 
 fn bench(criterion: &mut Criterion) {
     let answers = [
-        ("SecretList", MaskPlan::for_resource("", "secrets", false), secret_list()),
-        ("PodList", MaskPlan::for_resource("", "pods", false), pod_list()),
-        ("PodList as custom", MaskPlan::for_resource("example.com", "widgets", false), pod_list()),
+        ("SecretList", MaskPlan::for_resource("", "secrets", false, Profile::Secrets), secret_list()),
+        ("PodList", MaskPlan::for_resource("", "pods", false, Profile::Secrets), pod_list()),
+        ("PodList as custom", MaskPlan::for_resource("example.com", "widgets", false, Profile::Secrets), pod_list()),
     ];
     for (name, plan, text) in answers {
         let mut group = criterion.benchmark_group(name);
@@ -103,7 +103,9 @@ fn bench(criterion: &mut Criterion) {
         secret_list().split_inclusive("\"type\":\"Opaque\"}").nth(2).unwrap().trim_start_matches(',').to_owned();
     let mut output = Vec::new();
     criterion.bench_function(&format!("one secret of {} bytes", small.len()), |bencher| {
-        bencher.iter(|| mask(MaskPlan::for_resource("", "secrets", false), small.as_bytes(), &mut output))
+        bencher.iter(|| {
+            mask(MaskPlan::for_resource("", "secrets", false, Profile::Secrets), small.as_bytes(), &mut output)
+        })
     });
 }
 

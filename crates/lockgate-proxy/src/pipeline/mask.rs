@@ -10,7 +10,7 @@ use lockgate_core::{MaskProfile, Stream};
 use lockgate_policy::View;
 use lockgate_wire::accept::{self, AnswerForm, UpstreamAccept, Wanted};
 use lockgate_wire::filter::{FilterSummary, Form};
-use lockgate_wire::mask::{MaskLimits, MaskPlan, Masker};
+use lockgate_wire::mask::{MaskLimits, MaskPlan, Masker, Profile};
 use lockgate_wire::review::Review;
 use lockgate_wire::{RequestInfo, WireError};
 
@@ -52,7 +52,8 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
     let (head, mut body) = response.into_parts();
     let Way { info, view, review, action, mask, caller, .. } = *way;
     let masker = (form == AnswerForm::Json && mask == MaskProfile::Strict && info.is_resource()).then(|| {
-        let plan = MaskPlan::for_resource(&info.api_group, &info.resource, action.stream == Stream::Watch);
+        let watch = action.stream == Stream::Watch;
+        let plan = MaskPlan::for_resource(&info.api_group, &info.resource, watch, Profile::Secrets);
         Masker::new(plan, MaskLimits::default())
     });
     let is_partial = view.as_ref().is_some_and(View::is_partial);

@@ -102,7 +102,7 @@ pub(crate) fn from_json(bytes: &[u8]) -> Result<Value, WireError> {
     Ok(value)
 }
 
-fn from_yaml(bytes: &[u8]) -> Result<Value, WireError> {
+pub(crate) fn from_yaml(bytes: &[u8]) -> Result<Value, WireError> {
     let text = std::str::from_utf8(bytes).map_err(|_| WireError::Body("YAML that is not UTF-8".into()))?;
     let options = serde_saphyr::options! {
         with_snippet: false,

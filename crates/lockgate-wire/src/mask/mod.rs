@@ -4,44 +4,82 @@
 //! about itself), and the rewriting ([`Masker`]). Untouched bytes pass as they are: numbers, key order, white space.
 //! Memory is the nesting depth plus one withheld string, whatever the answer's size.
 //!
-//! Refuses to know: HTTP, encodings other than JSON, values known from elsewhere. The caller makes sure that upstream
+//! Refuses to know: HTTP, encodings other than JSON, how secrets are found in free text. The caller makes sure that upstream
 //! answers JSON, and aborts the stream on the first [`MaskError`].
 //!
 //! # What is masked
-//! *Object positions* are the root, `items[]`, `rows[].object` and a watch event's `object`, nested in any way.
-//! - For `secrets` every object there is a Secret, whatever it says. For built-in resources it is one only if it says
-//!   so. For everything else (custom resources, aggregated APIs, mixed lists) it is one unless it has said otherwise
-//!   *before* its data.
+//! How much is, the [`Profile`] says. *Object positions* are the root, `items[]`, `rows[].object` and a watch event's
+//! `object`, nested in any way.
+//! - **Secrets.** For `secrets` every object there is a Secret, whatever it says. For built-in resources it is one only
+//!   if it says so. For everything else (custom resources, aggregated APIs, mixed lists) it is one unless it has said
+//!   otherwise *before* its data. Every value in `data` and `stringData`, of any JSON type, becomes
+//!   [`crate::PLACEHOLDER`]; keys stay. The values of set members in `managedFields` (`v:…`) go too.
+//! - **ConfigMaps**, by request and by kind in the same way.
 //! - In custom resources and ControllerRevisions every embedded object that says `kind: Secret` is one too. Kubernetes
 //!   writes untyped objects with sorted keys (`apiVersion`, `data`, `kind`), so an object of the core group whose kind
-//!   is not known when its `data` arrives is masked as if it were a Secret: an embedded ConfigMap loses its values as
-//!   well. An object that turns out to be a Secret after its data has passed breaks the stream
-//!   ([`MaskError::SecretAfterData`]); the API server writes no such order.
-//! - Of a Secret, every value in `data` and `stringData`, of any JSON type, becomes [`crate::PLACEHOLDER`]; keys stay.
-//!   The values of set members in `managedFields` (`v:…`) go too.
-//! - The annotation `kubectl.kubernetes.io/last-applied-configuration` of every kind is read as JSON; if it holds a
-//!   Secret, that is masked inside; if it is not JSON, or is larger than the limit, it is masked whole.
-//! - A `Status` in answer to a request for `secrets` keeps its reason, code and field paths; values that its messages
-//!   quote are masked (the `status` module says which).
+//!   is not known when its `data` arrives is masked as if it were a Secret. An object that turns out to be a Secret after
+//!   its data has passed breaks the stream ([`MaskError::SecretAfterData`]); the API server writes no such order.
+//! - **Pod templates**, wherever they stand in a resource that can hold one: the values of every `env` and
+//!   `httpHeaders`, the words of every `command` and `args` (the `words` module says which).
+//! - **Credentials that are issued**: the token of a TokenRequest or TokenReview, the certificate of a
+//!   CertificateSigningRequest.
+//! - **Copies** in annotations. `kubectl.kubernetes.io/last-applied-configuration` of every kind is read as JSON and
+//!   masked inside by these same rules; if it is not JSON, or is larger than the limit, it is masked whole. Other
+//!   annotations: the `annotation` module.
+//! - **Helm's releases** ([`helm`]), and the fields of custom resources that are named ([`FieldRules`]).
+//! - **Messages** of a `Status` in answer to a request for one of these (the `status` module).
+//! - Every other string is given to a [`FindSecrets`], if there is one.
 //!
 //! # What is checked
 //! Structure: brackets, strings, the order of tokens, one object per answer (several in a watch). Subtrees that cannot
 //! hold anything to mask are passed by counting brackets only; characters inside strings and numbers are for the
 //! client's decoder to judge. Start at [`Masker`].
 
-mod last_applied;
+mod annotation;
+mod copies;
+mod counts;
+mod fields;
+pub mod helm;
 mod machine;
+mod manifest;
+mod member_name;
+mod names;
 mod object;
 mod path;
 mod plan;
+mod profile;
+mod reason;
+mod rewrite;
 pub(crate) mod skip;
 mod status;
 pub(crate) mod text;
+mod words;
+mod yaml;
 
+pub use counts::{MaskCount, MaskCounts};
+pub use fields::{FIELD_RULES_MAX, FieldRule, FieldRuleError, FieldRules};
 pub use machine::Masker;
+pub use manifest::mask_manifests;
 pub use plan::MaskPlan;
+pub use profile::Profile;
+pub use reason::{Reason, holds_placeholder};
 
 use thiserror::Error;
+
+/// Finds secrets in texts: values that are known, and what looks like one.
+pub trait FindSecrets: std::fmt::Debug + Send + Sync {
+    /// Appends what of `text` is secret, in any order; overlaps are allowed.
+    fn find(&self, text: &[u8], found: &mut Vec<Found>);
+}
+
+/// What was found in a text: its bytes from `start` on, up to `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Of its first byte.
+    pub start: usize,
+    /// Behind its last byte.
+    pub end: usize,
+}
 
 /// What a masker may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

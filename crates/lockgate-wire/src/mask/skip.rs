@@ -11,6 +11,17 @@ pub(crate) struct Skip {
     escaped: bool,
 }
 
+/// Where a walk from string to string stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// At the quote that opens a string.
+    String(usize),
+    /// Just behind the subtree's closing bracket.
+    End(usize),
+    /// Neither is in these bytes.
+    More,
+}
+
 /// The subtree nests deeper than allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooDeep;
@@ -47,5 +58,20 @@ impl Skip {
             }
         }
         Ok(None)
+    }
+
+    /// As [`Self::end`], from outside of strings to the next one.
+    pub(crate) fn next_string(&mut self, bytes: &[u8]) -> Result<Stop, TooDeep> {
+        for (at, &byte) in bytes.iter().enumerate() {
+            match byte {
+                b'"' => return Ok(Stop::String(at)),
+                b'{' | b'[' if self.depth >= self.depth_max => return Err(TooDeep),
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' if self.depth == 1 => return Ok(Stop::End(at + 1)),
+                b'}' | b']' => self.depth -= 1,
+                _ => {}
+            }
+        }
+        Ok(Stop::More)
     }
 }

@@ -8,22 +8,41 @@
 
 use std::borrow::Cow;
 
-use super::last_applied::Rewrite;
+use super::counts::MaskCounts;
+use super::plan::Messages;
+use super::reason::Reason;
+use super::rewrite::Rewrite;
 use super::text;
 
 const MASKED: &str = "**masked by lockgate**";
 
 /// Masks the values in the message whose literal this is.
-pub(super) fn rewrite(literal: &[u8]) -> Rewrite {
+pub(super) fn rewrite(literal: &[u8], messages: Messages) -> Rewrite {
     let Some(message) = text::decode(literal) else { return Rewrite::Mask };
-    match scrub(&message) {
+    let scrubbed = match messages {
+        Messages::Pass => return Rewrite::Keep,
+        Messages::Values => scrub(&message),
+        Messages::Dumps => scrub_dumps(&message),
+    };
+    match scrubbed {
         (Cow::Borrowed(_), _) => Rewrite::Keep,
         (Cow::Owned(scrubbed), masked) => {
-            let mut literal = Vec::with_capacity(scrubbed.len() + 2);
-            text::encode(&scrubbed, &mut literal);
-            Rewrite::Replace(literal, masked)
+            let mut counts = MaskCounts::default();
+            (0..masked).for_each(|_| counts.add(Reason::Message, b""));
+            Rewrite::counted(&scrubbed, counts)
         }
     }
+}
+
+/// Masks whole objects in one message: a Pod's `spec: Forbidden: …\n  core.PodSpec{…}`, a Job's `spec.template: Invalid
+/// value: core.PodTemplateSpec{…}: field is immutable`, the same in JSON. What stands from the first brace, with the
+/// word before it, to the last one goes; with no closing brace, all behind.
+fn scrub_dumps(message: &str) -> (Cow<'_, str>, u64) {
+    let Some((before, _)) = message.split_once('{') else { return (Cow::Borrowed(message), 0) };
+    let word = before.rfind(char::is_whitespace).map_or(0, |at| at + 1);
+    let (kept, _) = before.split_at_checked(word).unwrap_or_default();
+    let behind = message.rsplit_once('}').map_or("", |(_, behind)| behind);
+    (Cow::Owned(format!("{kept}{MASKED}{behind}")), 1)
 }
 
 /// Masks the values in one message and says how many there were.
@@ -189,6 +208,25 @@ mod tests {
             let (scrubbed, count) = scrub(message);
             assert_eq!(scrubbed, masked);
             assert!(count > 0);
+        }
+    }
+
+    #[test]
+    fn objects_in_messages_are_masked() {
+        for (message, expected) in [
+            ("pods \"a\" not found", "pods \"a\" not found"),
+            (
+                "Job.batch \"j\" is invalid: spec.template: Invalid value: core.PodTemplateSpec{Env:[]core.EnvVar{core.EnvVar{Name:\"A\", Value:\"hunter2\"}}}: field is immutable",
+                "Job.batch \"j\" is invalid: spec.template: Invalid value: **masked by lockgate**: field is immutable",
+            ),
+            (
+                "Pod \"p\" is invalid: spec: Forbidden: pod updates may not change fields other than `spec.tolerations`\n  core.PodSpec{\n- \tValue: \"hunter2\",\n  }\n",
+                "Pod \"p\" is invalid: spec: Forbidden: pod updates may not change fields other than `spec.tolerations`\n  **masked by lockgate**\n",
+            ),
+            ("bad {\"a\":\"hunter2\"", "bad **masked by lockgate**"),
+            ("{hunter2", "**masked by lockgate**"),
+        ] {
+            assert_eq!(scrub_dumps(message).0, expected);
         }
     }
 }

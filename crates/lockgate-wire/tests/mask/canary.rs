@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use lockgate_wire::mask::MaskPlan;
+use lockgate_wire::mask::{MaskPlan, Profile};
 
 use super::{LAST_APPLIED, at_every_split, quoted, secrets};
 
@@ -55,8 +55,8 @@ fn forms() -> Vec<(&'static str, MaskPlan, String)> {
     let sorted = format!("{{\"apiVersion\":\"v1\",{data},\"kind\":\"Secret\",{}}}", metadata(&twice));
     let bare = format!("{{{},{data}}}", metadata(&applied));
     let said = quoted(&format!("Secret \"db\" is invalid: data: Invalid value: {raw}: no"));
-    let watch = MaskPlan::for_resource("", "secrets", true);
-    let custom = MaskPlan::for_resource("example.com", "widgets", false);
+    let watch = MaskPlan::for_resource("", "secrets", true, Profile::Secrets);
+    let custom = MaskPlan::for_resource("example.com", "widgets", false, Profile::Secrets);
     vec![
         ("get", secrets(), secret.clone()),
         ("kind last", secrets(), sorted.clone()),
@@ -87,12 +87,12 @@ fn forms() -> Vec<(&'static str, MaskPlan, String)> {
         ("embedded", custom, format!("{{\"kind\":\"Widget\",\"spec\":{{\"x\":[{sorted}]}}}}")),
         (
             "revision",
-            MaskPlan::for_resource("apps", "controllerrevisions", true),
+            MaskPlan::for_resource("apps", "controllerrevisions", true, Profile::Secrets),
             format!("{{\"object\":{{\"kind\":\"ControllerRevision\",\"data\":{{\"x\":{secret}}}}}}}"),
         ),
         (
             "annotation of another kind",
-            MaskPlan::for_resource("", "pods", false),
+            MaskPlan::for_resource("", "pods", false, Profile::Secrets),
             format!("{{\"kind\":\"Pod\",\"metadata\":{{\"annotations\":{{\"{LAST_APPLIED}\":{twice}}}}}}}"),
         ),
     ]

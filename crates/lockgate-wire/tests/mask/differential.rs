@@ -1,6 +1,6 @@
 //! The masker against its naive twin, on random answers, in random pieces.
 
-use lockgate_wire::mask::{MaskError, MaskLimits, MaskPlan};
+use lockgate_wire::mask::{MaskError, MaskLimits, MaskPlan, Profile};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -86,7 +86,7 @@ fn plan() -> impl Strategy<Value = (About, bool, MaskPlan)> {
     select(vec![
         (About::Secrets, false, secrets()),
         (About::BuiltIn, false, pods()),
-        (About::BuiltIn, true, MaskPlan::for_resource("apps", "controllerrevisions", false)),
+        (About::BuiltIn, true, MaskPlan::for_resource("apps", "controllerrevisions", false, Profile::Secrets)),
         (About::Custom, true, custom()),
     ])
 }

@@ -1,12 +1,12 @@
 //! The forms of an answer, one test each, at every split.
 
 use lockgate_wire::PLACEHOLDER as P;
-use lockgate_wire::mask::{MaskLimits, MaskPlan, Masker};
+use lockgate_wire::mask::{MaskLimits, MaskPlan, Masker, Profile, Reason};
 
 use super::{LAST_APPLIED, at_every_split, custom, masked, pods, quoted, secrets, unchanged};
 
 fn watch(resource: &str) -> MaskPlan {
-    MaskPlan::for_resource("", resource, true)
+    MaskPlan::for_resource("", resource, true, Profile::Secrets)
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn lists_with_items_of_every_shape() {
 #[test]
 fn built_in_lists_say_no_kind_and_pass() {
     unchanged(
-        MaskPlan::for_resource("", "configmaps", false),
+        MaskPlan::for_resource("", "configmaps", false, Profile::Secrets),
         "{\"kind\":\"ConfigMapList\",\"apiVersion\":\"v1\",\"items\":[{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"v\"}}]}",
     );
     let typed =
@@ -101,7 +101,7 @@ fn embedded_secrets_in_revisions_and_custom_resources() {
              \"data\":{{\"spec\":{{\"manifests\":[{{\"apiVersion\":\"v1\",\"data\":{{\"k\":{v}}},\"kind\":\"Secret\"}}],\"data\":{{\"k\":1}}}}}},\"revision\":1}}"
         )
     };
-    let plan = MaskPlan::for_resource("apps", "controllerrevisions", false);
+    let plan = MaskPlan::for_resource("apps", "controllerrevisions", false, Profile::Secrets);
     assert_eq!(masked(plan, &revision("\"v\"")), revision(&quoted(P)));
 
     let widget = |v: &str| {
@@ -234,7 +234,7 @@ fn an_annotation_that_is_not_an_object_is_masked_whole() {
         "\"{\\\"kind\\\":\\\"Pod\\\",\\\"kind\\\":\\\"Secret\\\"}\"",
     ] {
         for plan in [secrets(), pods(), custom()] {
-            assert_eq!(masked(plan, &object(applied)), object(&quoted(P)), "{applied}");
+            assert_eq!(masked(plan, &object(applied)), object(&quoted(Reason::Annotation.placeholder())), "{applied}");
         }
     }
 }
@@ -247,7 +247,7 @@ fn an_annotation_over_the_limit_is_masked_whole_at_every_split() {
     let fits = format!("{{\"a\":\"{}\"}}", "x".repeat(28));
     assert_eq!(quoted(&fits).len(), 42);
     let large = format!("{{\"a\":\"{}\"}}", "x".repeat(29));
-    for (content, expected) in [(&fits, &fits[..]), (&large, P)] {
+    for (content, expected) in [(&fits, &fits[..]), (&large, Reason::Annotation.placeholder())] {
         let input = object(&quoted(content));
         for size in 1..=input.len() {
             let (output, _) = super::pieces(pods(), limits, input.as_bytes().chunks(size)).unwrap();

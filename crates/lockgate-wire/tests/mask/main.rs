@@ -10,24 +10,27 @@
 
 mod canary;
 mod differential;
+mod fields;
 mod forms;
 mod oracle;
 mod refusals;
+mod releases;
+mod typed;
 
-use lockgate_wire::mask::{MaskError, MaskLimits, MaskPlan, MaskSummary, Masker};
+use lockgate_wire::mask::{MaskError, MaskLimits, MaskPlan, MaskSummary, Masker, Profile};
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 fn secrets() -> MaskPlan {
-    MaskPlan::for_resource("", "secrets", false)
+    MaskPlan::for_resource("", "secrets", false, Profile::Secrets)
 }
 
 fn pods() -> MaskPlan {
-    MaskPlan::for_resource("", "pods", false)
+    MaskPlan::for_resource("", "pods", false, Profile::Secrets)
 }
 
 fn custom() -> MaskPlan {
-    MaskPlan::for_resource("example.com", "widgets", false)
+    MaskPlan::for_resource("example.com", "widgets", false, Profile::Secrets)
 }
 
 fn pieces<'i>(

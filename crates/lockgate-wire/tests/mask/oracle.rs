@@ -4,6 +4,7 @@
 use std::fmt;
 
 use lockgate_wire::PLACEHOLDER;
+use lockgate_wire::mask::Reason;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -257,7 +258,7 @@ impl Oracle {
             }
             _ => {}
         }
-        *value = Tree::placeholder();
+        *value = Tree::Text(Reason::Annotation.placeholder().to_owned());
     }
 }
 
@@ -312,7 +313,7 @@ fn message(value: &mut Tree) {
             }
         }
         Tree::Scalar(text) if text == "null" => {}
-        _ => *value = Tree::placeholder(),
+        _ => *value = Tree::Text(Reason::Message.placeholder().to_owned()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What breaks an answer off.
 
-use lockgate_wire::mask::{MaskError, MaskLimits, MaskPlan, Masker};
+use lockgate_wire::mask::{MaskError, MaskLimits, MaskPlan, Masker, Profile};
 
 use super::{at_every_split, custom, pods, secrets, whole};
 
@@ -17,7 +17,7 @@ fn what_breaks_off_is_refused() {
     for end in 0..text.len() {
         assert_eq!(at_every_split(secrets(), &text[..end]), Err(MaskError::Truncated), "{end}");
     }
-    let watch = MaskPlan::for_resource("", "secrets", true);
+    let watch = MaskPlan::for_resource("", "secrets", true, Profile::Secrets);
     for end in 1..text.len() {
         assert_eq!(whole(watch, &text[..end]), Err(MaskError::Truncated), "{end}");
     }
@@ -58,7 +58,7 @@ fn leak_31_trailing_data_is_refused_but_for_watches() {
     for text in ["{}{}", "{} x", "{}\n{}", "{}]", "{}}"] {
         assert!(matches!(at_every_split(secrets(), text.as_bytes()), Err(MaskError::TrailingData { .. })), "{text}");
     }
-    let watch = MaskPlan::for_resource("", "pods", true);
+    let watch = MaskPlan::for_resource("", "pods", true, Profile::Secrets);
     assert_eq!(whole(watch, b"{}{}\n{}").unwrap().1.objects, 3);
     assert!(matches!(whole(watch, b"{} x"), Err(MaskError::NotAnObject { offset: 3 })));
     assert!(matches!(whole(watch, b"{},{}"), Err(MaskError::NotAnObject { offset: 2 })));

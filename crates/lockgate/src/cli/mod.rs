@@ -1,13 +1,14 @@
 //! The command line: a client of the console's JSON API.
 //!
 //! Owns arguments, the client file, sign-in, output and exit codes. Refuses to know the store and the cluster: what it shows
-//! is what the API said. Only [`policy`] works on files too.
+//! is what the API said. Only [`policy`] and [`mask`] work on files.
 
 mod agents;
 mod api;
 mod approvals;
 mod audit;
 mod client_file;
+mod mask;
 mod output;
 mod policy;
 mod sessions;
@@ -111,6 +112,8 @@ pub(crate) enum Command {
     /// Check, explain, test and try policies
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Show what an agent would see of a file: JSON objects or YAML manifests
+    Mask(mask::Mask),
     /// Print a completion script
     Completion {
         /// For which shell
@@ -137,6 +140,9 @@ pub(crate) async fn run(global: &Global, command: &Command) -> anyhow::Result<Ex
     if let Command::Completion { shell } = command {
         return completion(*shell);
     }
+    if let Command::Mask(command) = command {
+        return mask::run(command);
+    }
     let out = Output::new(global);
     if let Command::Policy(command) = command {
         return policy::run(global, &out, command).await;
@@ -151,6 +157,7 @@ pub(crate) async fn run(global: &Global, command: &Command) -> anyhow::Result<Ex
         Command::Sessions(command) => sessions::run(&api::Api::connect(&client).await?, &out, command).await,
         Command::Audit(command) => audit::run(&api::Api::connect(&client).await?, &out, command).await,
         Command::Policy(command) => policy::run(global, &out, command).await,
+        Command::Mask(command) => mask::run(command),
         Command::Completion { shell } => completion(*shell),
     }
 }

@@ -1,7 +1,7 @@
 //! A Secret's `managedFields`: paths pass, the values of set members (`v:…`) do not.
 
 use crate::PLACEHOLDER;
-use crate::mask::{MaskError, text};
+use crate::mask::{MaskError, Reason, text};
 
 use super::piece::Piece;
 use super::{Masker, State};
@@ -37,8 +37,8 @@ impl Masker {
                 self.state = State::Behind;
                 return Ok(());
             }
-            if depth > self.limits.depth_max {
-                return Err(MaskError::TooDeep { depth_max: self.limits.depth_max });
+            if depth > self.context.limits.depth_max {
+                return Err(MaskError::TooDeep { depth_max: self.context.limits.depth_max });
             }
         }
         self.state = State::FieldSet(depth);
@@ -62,7 +62,7 @@ impl Masker {
                     piece.output.extend_from_slice(br#"v:\""#);
                     piece.output.extend_from_slice(PLACEHOLDER.as_bytes());
                     piece.output.extend_from_slice(br#"\""#);
-                    self.summary.masked += 1;
+                    self.counts.add(Reason::Secret, b"");
                     name = FieldName::Value;
                 } else {
                     piece.output.extend_from_slice(&self.literal);
