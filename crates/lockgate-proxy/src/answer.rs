@@ -208,11 +208,13 @@ impl Body for AnswerStream {
 
     fn is_end_stream(&self) -> bool {
         let untouched = self.masker.is_none() && self.sieve.is_none();
-        self.finished || ((untouched || !self.begun) && self.upstream.is_end_stream())
+        // What was read before is still to come, though the upstream has nothing more.
+        self.finished || (self.passed.is_none() && (untouched || !self.begun) && self.upstream.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.masker.is_some() || self.sieve.is_some() { SizeHint::default() } else { self.upstream.size_hint() }
+        let changed = self.masker.is_some() || self.sieve.is_some() || self.passed.is_some();
+        if changed { SizeHint::default() } else { self.upstream.size_hint() }
     }
 }
 
