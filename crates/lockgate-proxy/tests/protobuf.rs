@@ -135,8 +135,20 @@ fn a_protobuf_body_and_its_json_twin_have_the_same_facts() {
     assert!(effects >= 5 && touched >= 150, "{effects} with an effect, {touched} touch fields");
 }
 
+/// Reviews of the caller's own rights are answered with a review: the gateway adds its word to it.
+fn answer(target: &str) -> Value {
+    let kind = match target.rsplit('/').next().unwrap_or_default() {
+        "selfsubjectaccessreviews" => "SelfSubjectAccessReview",
+        "selfsubjectrulesreviews" => "SelfSubjectRulesReview",
+        _ => return live(),
+    };
+    let version = target.split('/').nth(3).unwrap_or_default();
+    let status = json!({"allowed": true, "incomplete": false, "resourceRules": [], "nonResourceRules": []});
+    json!({"apiVersion": format!("authorization.k8s.io/{version}"), "kind": kind, "spec": {}, "status": status})
+}
+
 async fn world() -> World {
-    let api = ApiServer::new(Protocol::Http2, |_| Reply::json(&live().to_string()));
+    let api = ApiServer::new(Protocol::Http2, |seen| Reply::json(&answer(&seen.target).to_string()));
     World::new(POLICY, api, Limits { hold: Duration::from_millis(20), ..Limits::default() }).await
 }
 
@@ -192,6 +204,7 @@ async fn both_forms(world: &World, twin: &Twin) {
     let of = twin.line();
     assert_eq!((first.status(), &first.json()["reason"]), (second.status(), &second.json()["reason"]), "{of}");
     if first.json()["reason"] != "ApprovalRequired" {
+        assert!(first.status() == 200 || first.json()["reason"] == "Forbidden", "{of}: {}", first.text());
         return;
     }
     let ticket = world.pending_tickets(1).await;

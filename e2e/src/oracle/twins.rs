@@ -22,9 +22,10 @@ const JSON: &str = "application/json";
 /// Kinds whose values are masked in Lockgate's log: what it read of them cannot be compared there.
 const MASKED_IN_THE_LOG: [&str; 2] = ["Secret", "TokenReview"];
 /// What the API server makes anew for each request.
-const VOLATILE: [&str; 9] = [
+const VOLATILE: [&str; 10] = [
     "uid",
     "creationTimestamp",
+    "deletionTimestamp",
     "resourceVersion",
     "time",
     "token",
