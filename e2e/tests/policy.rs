@@ -322,3 +322,29 @@ fn absolute(text: &str, home: &Path) -> String {
     }
     value.to_string()
 }
+
+/// What the guide shows of kubectl is what comes out.
+#[tokio::test]
+async fn the_guide_shows_what_explain_says_of_kubectl() {
+    let demo = &Environment::get().demo;
+    let guide = include_str!("../../docs/policy.md");
+    let policy = guide.split("```yaml\n").find(|block| block.contains("kind: Policy\nmetadata: {name: shop}\n"));
+    let policy = file("guide.yaml", policy.and_then(|block| block.split("```").next()).expect("the guide's shop.yaml"));
+    let shown = guide.split("\n$ ").find(|block| block.starts_with("lockgate policy explain ")).expect("an explain");
+    let (command, wanted) = shown.split("\n```").next().and_then(|shown| shown.split_once('\n')).expect("its output");
+    let mut lockgate = Command::new(&demo.lockgate);
+    for word in command.split(' ').skip(1) {
+        if word == "shop.yaml" {
+            lockgate.arg(&policy)
+        } else {
+            lockgate.arg(word)
+        };
+    }
+    let directory = demo.kubectl.parent().expect("a directory");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let paths = std::iter::once(directory.to_path_buf()).chain(std::env::split_paths(&path));
+    lockgate.env("PATH", std::env::join_paths(paths).expect("paths"));
+    let said = run(lockgate).await;
+    let lines: Vec<String> = said.text().lines().map(|line| line.trim_end().to_owned()).collect();
+    assert_eq!(lines.join("\n"), wanted, "{command}");
+}

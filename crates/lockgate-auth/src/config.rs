@@ -191,13 +191,15 @@ fn mapping(
         let reason = format!("{kind} have no audience (or an empty one); write `{kind}: {{audiences: [NAME]}}`");
         return Err(ConfigError::Audiences { url: config.url.clone(), reason });
     }
-    let expression = |field: &str, text: &str| {
-        Expression::compile(text, &[Variable::any("claims")]).map_err(|source| ConfigError::Expression {
-            url: config.url.clone(),
-            field: format!("{kind}.{field}"),
-            source: Box::new(source),
-        })
+    let claims = [Variable::any("claims")];
+    let wrong = |field: &str, source: ExpressionError| ConfigError::Expression {
+        url: config.url.clone(),
+        field: format!("{kind}.{field}"),
+        source: Box::new(source),
     };
+    let expression =
+        |field: &str, text: &str| Expression::compile(text, &claims).map_err(|source| wrong(field, source));
+    let condition = |text: &String| Expression::condition(text, &claims).map_err(|source| wrong("when", source));
     let optional = |field: &str, text: &Option<String>| text.as_ref().map(|text| expression(field, text)).transpose();
     Ok(Mapping {
         audiences: audiences.iter().cloned().collect(),
@@ -205,7 +207,7 @@ fn mapping(
         owner: optional("owner", &written.owner)?,
         groups: optional("groups", &written.groups)?,
         on_behalf_of: optional("onBehalfOf", &written.on_behalf_of)?,
-        when: optional("when", &written.when)?,
+        when: written.when.as_ref().map(condition).transpose()?,
     })
 }
 

@@ -3,13 +3,12 @@
 
 use std::collections::HashMap;
 
-use cel::common::types::{
-    CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelTimestamp, CelUInt,
-};
+use cel::common::types::{CelBool, CelList, CelMap, CelMapKey, CelNull, CelString, CelTimestamp};
 use cel::common::value::Val;
 
 use crate::DATA_DEPTH_MAX;
 use crate::error::EvaluationError;
+use crate::lazy;
 
 /// A value that expressions can look at.
 #[derive(Debug)]
@@ -50,18 +49,11 @@ impl<'d> Datum<'d> {
         Self { value: Box::new(CelMap::from(fields)), longest }
     }
 
-    /// A JSON value.
+    /// A JSON value. What no expression looks at is never made.
     pub fn json(json: &'d serde_json::Value) -> Result<Self, EvaluationError> {
         let mut longest = 0;
-        let value = convert(json, &|text| CelString::from(text), &mut longest, DATA_DEPTH_MAX)?;
-        Ok(Self { value, longest })
-    }
-
-    /// A copy of a JSON value, for what does not live long enough to be borrowed.
-    pub fn copied(json: &serde_json::Value) -> Result<Datum<'static>, EvaluationError> {
-        let mut longest = 0;
-        let value = convert(json, &|text| CelString::from(text.to_owned()), &mut longest, DATA_DEPTH_MAX)?;
-        Ok(Datum { value, longest })
+        measure(json, &mut longest, DATA_DEPTH_MAX)?;
+        Ok(Self { value: lazy::value(json), longest })
     }
 
     /// A CEL `timestamp`, from microseconds since 1970-01-01T00:00:00Z; null where CEL has no such time.
@@ -75,34 +67,17 @@ impl<'d> Datum<'d> {
 }
 
 // Recursion is bounded by DATA_DEPTH_MAX (and by serde_json's own 128 levels).
-fn convert<'j, 'd>(
-    json: &'j serde_json::Value,
-    text: &dyn Fn(&'j str) -> CelString<'d>,
-    longest: &mut usize,
-    depth: usize,
-) -> Result<Box<dyn Val + 'd>, EvaluationError> {
+fn measure(json: &serde_json::Value, longest: &mut usize, depth: usize) -> Result<(), EvaluationError> {
     let below = depth.checked_sub(1).ok_or(EvaluationError::DataTooDeep)?;
-    Ok(match json {
-        serde_json::Value::Null => Box::new(CelNull),
-        serde_json::Value::Bool(boolean) => Box::new(CelBool::from(*boolean)),
-        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(signed), _) => Box::new(CelInt::from(signed)),
-            (None, Some(unsigned)) => Box::new(CelUInt::from(unsigned)),
-            (None, None) => Box::new(CelDouble::from(number.as_f64().unwrap_or(f64::NAN))),
-        },
-        serde_json::Value::String(string) => Box::new(text(string)),
+    match json {
         serde_json::Value::Array(items) => {
             *longest = items.len().max(*longest);
-            let items = items.iter().map(|item| convert(item, text, longest, below)).collect::<Result<Vec<_>, _>>()?;
-            Box::new(CelList::from(items))
+            items.iter().try_for_each(|item| measure(item, longest, below))
         }
         serde_json::Value::Object(fields) => {
             *longest = fields.len().max(*longest);
-            let fields = fields
-                .iter()
-                .map(|(name, field)| Ok((CelMapKey::String(text(name)), convert(field, text, longest, below)?)))
-                .collect::<Result<HashMap<_, _>, EvaluationError>>()?;
-            Box::new(CelMap::from(fields))
+            fields.values().try_for_each(|field| measure(field, longest, below))
         }
-    })
+        _ => Ok(()),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::types::Type;
 use crate::{DATA_DEPTH_MAX, EXPRESSION_BYTES_MAX, LOOP_ITEMS_MAX, PATTERN_BYTES_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
 
 /// A text that is no expression that may be evaluated, and where in it the trouble is.
@@ -68,6 +69,30 @@ pub enum Fault {
     /// `matches` in a loop would compile the pattern for each item.
     #[error("matches inside a loop (all, exists, map, filter) is not evaluated")]
     PatternInLoop,
+    /// A value of a type that cannot be used there.
+    #[error("this is {found}, where {wanted} belongs")]
+    WrongType {
+        /// What it is.
+        found: Type,
+        /// What it should be.
+        wanted: Type,
+    },
+    /// Two types that are never equal, and have no order.
+    #[error("{left} cannot be compared with {right}")]
+    Incomparable {
+        /// The type on the left.
+        left: Type,
+        /// The type on the right.
+        right: Type,
+    },
+    /// A field of what is no map.
+    #[error("{found} has no field {name}")]
+    NoFields {
+        /// What it is.
+        found: Type,
+        /// The field.
+        name: String,
+    },
 }
 
 impl Fault {
@@ -75,6 +100,8 @@ impl Fault {
     pub fn fix(&self) -> String {
         match self {
             Self::TooLong | Self::TooDeep | Self::TooManyNodes => "split it over several rules".into(),
+            Self::Syntax(words) if words.starts_with("`and`") => "write `&&`".into(),
+            Self::Syntax(words) if words.starts_with("`or`") => "write `||`".into(),
             Self::Syntax(_) => "see the CEL language's definition: strings in quotes, && || ! for and, or, not".into(),
             Self::NestedLoop => "chain loops (`a.filter(…).exists(…)`), or split the condition over two rules".into(),
             Self::Message => "use a map such as {'key': value}".into(),
@@ -86,8 +113,50 @@ impl Fault {
                     "write the pattern as a text of at most {PATTERN_BYTES_MAX} bytes, such as matches('^web-[0-9]+$')"
                 )
             }
+            Self::WrongType { found, wanted } => wrong_type(*found, *wanted),
+            Self::Incomparable { left: Type::List, right } | Self::Incomparable { left: right, right: Type::List } => {
+                format!("write `{} in LIST`, or LIST.exists(item, …)", example(*right))
+            }
+            Self::Incomparable { left: Type::Time, .. } | Self::Incomparable { right: Type::Time, .. } => {
+                "write a time, as in `now < timestamp('2026-12-24T00:00:00Z')`, or ask it: now.getHours('Europe/Berlin')".into()
+            }
+            Self::Incomparable { left, right } => {
+                format!("compare like with like: {} is {left}, {} is {right}", example(*left), example(*right))
+            }
+            Self::NoFields { .. } => {
+                "leave the field out, or loop over a list: `LIST.exists(item, item.name == 'web')`".into()
+            }
             Self::PatternInLoop => "use startsWith, endsWith, contains or == inside a loop".into(),
         }
+    }
+}
+
+fn wrong_type(found: Type, wanted: Type) -> String {
+    match (found, wanted) {
+        (Type::Text, Type::Boolean) => {
+            "compare it: `subject.id == 'deployer'`, `action.name.startsWith('web-')`".into()
+        }
+        (Type::List, Type::Boolean) => "ask it: `'sre' in subject.groups`, `change.images.size() > 0`".into(),
+        (_, Type::Boolean) => "compare it: `change.replicas.to > 1`, `now < timestamp('2026-12-24T00:00:00Z')`".into(),
+        (Type::Text, Type::List) => "use `==` for one text, `.contains(…)` for a part of it".into(),
+        (Type::List, Type::Text) => "use `'a' in LIST`, or LIST.exists(item, item.startsWith('a'))".into(),
+        (_, wanted) => format!("write {wanted}, such as {}", example(wanted)),
+    }
+}
+
+/// How a value of the type is written.
+const fn example(of: Type) -> &'static str {
+    match of {
+        Type::Boolean => "true",
+        Type::Number => "3",
+        Type::Text => "'web'",
+        Type::Bytes => "b'web'",
+        Type::Time => "now",
+        Type::Duration => "duration('10m')",
+        Type::List => "['a', 'b']",
+        Type::Map => "{'a': 1}",
+        Type::Null => "null",
+        Type::Any => "object.spec",
     }
 }
 

@@ -11,6 +11,7 @@ use cel::{Context, Env, ExecutionError, IdedExpr, Value};
 use crate::data::Datum;
 use crate::error::{EvaluationError, ExpressionError, Fault};
 use crate::lint::{Shape, lint};
+use crate::types::{self, Type};
 use crate::{EXPRESSION_BYTES_MAX, LOOP_ITEMS_MAX, PARSER_DEPTH_MAX};
 
 /// CEL's standard functions: the same constant table for every expression.
@@ -29,8 +30,10 @@ pub struct Expression {
 pub struct Variable {
     /// The name.
     pub name: &'static str,
-    /// The fields that it can have; empty: any.
-    pub fields: &'static [&'static str],
+    /// Its type.
+    pub of: Type,
+    /// The fields that it can have, with their types; empty: any.
+    pub fields: &'static [(&'static str, Type)],
 }
 
 /// The values of an expression's variables. A name that is declared and not here is an error where it is evaluated.
@@ -39,24 +42,52 @@ pub type Bindings<'b> = [(&'b str, &'b Datum<'b>)];
 impl Variable {
     /// A variable of any shape.
     pub const fn any(name: &'static str) -> Self {
-        Self { name, fields: &[] }
+        Self::of(name, Type::Any)
+    }
+
+    /// A variable of one type.
+    pub const fn of(name: &'static str, of: Type) -> Self {
+        Self { name, of, fields: &[] }
+    }
+
+    /// A map of these fields and no other.
+    pub const fn shaped(name: &'static str, fields: &'static [(&'static str, Type)]) -> Self {
+        Self { name, of: Type::Map, fields }
     }
 }
 
 impl Expression {
     /// Compiles `text`, which may use `variables` and nothing else.
     pub fn compile(text: &str, variables: &[Variable]) -> Result<Self, ExpressionError> {
+        Self::typed(text, variables).map(|(expression, _)| expression)
+    }
+
+    /// Compiles what has to say yes or no. Where the type is not known before it runs, [`Self::boolean`] tells.
+    pub fn condition(text: &str, variables: &[Variable]) -> Result<Self, ExpressionError> {
+        match Self::typed(text, variables)? {
+            (expression, Type::Any | Type::Boolean) => Ok(expression),
+            (_, found) => {
+                let (line, column) = position(text, text.len() - text.trim_start().len());
+                Err(ExpressionError { line, column, fault: Fault::WrongType { found, wanted: Type::Boolean } })
+            }
+        }
+    }
+
+    fn typed(text: &str, variables: &[Variable]) -> Result<(Self, Type), ExpressionError> {
         if text.len() > EXPRESSION_BYTES_MAX {
             return Err(ExpressionError { line: 1, column: 1, fault: Fault::TooLong });
         }
         let parser = STANDARD.parser().max_recursion_depth(PARSER_DEPTH_MAX);
         let (program, source) = parser.parse_with_source_info(text).map_err(|errors| syntax(&errors))?;
-        let shape = lint(&program, variables).map_err(|(id, fault)| {
+        let place = |(id, fault): (u64, Fault)| {
             let offset = source.offset_for(id).map_or(0, |(start, _)| start as usize);
             let (line, column) = position(text, of_name(text, offset, &fault));
             ExpressionError { line, column, fault }
-        })?;
-        Ok(Self { text: text.into(), program: Arc::new(program), shape: Arc::new(shape) })
+        };
+        // First what bounds the walk over the types.
+        let shape = lint(&program, variables).map_err(place)?;
+        let found = types::infer(&program, variables).map_err(place)?;
+        Ok((Self { text: text.into(), program: Arc::new(program), shape: Arc::new(shape) }, found))
     }
 
     /// The expression as written.
@@ -198,14 +229,31 @@ fn syntax(errors: &cel::ParseErrors) -> ExpressionError {
         return ExpressionError { line: 1, column: 1, fault: Fault::Syntax("not a CEL expression".into()) };
     };
     let position = |place: isize| usize::try_from(place).unwrap_or(1).max(1);
-    let message = first.msg.chars().take(300).collect();
+    let message = unexpected(&first.msg).chars().take(300).collect();
     ExpressionError { line: position(first.pos.0), column: position(first.pos.1), fault: Fault::Syntax(message) }
+}
+
+/// The parser's words, without the list of everything that it would have taken.
+fn unexpected(message: &str) -> String {
+    let message = message.split(" expecting ").next().unwrap_or_default();
+    let token = ["mismatched", "extraneous"].into_iter().find_map(|word| message.split_once(&format!("{word} input ")));
+    match token.map(|(_, token)| token.trim_matches('\'')) {
+        Some("<EOF>") => "the expression ends too early".to_owned(),
+        Some(token) => format!("`{token}` does not belong here"),
+        None => message.to_owned(),
+    }
 }
 
 /// The parser places a call at its parenthesis and a field at its dot; people look for the name.
 fn of_name(text: &str, offset: usize, fault: &Fault) -> usize {
+    let before = text.get(..offset).unwrap_or_default();
     let found = match fault {
-        Fault::UnknownFunction { name, .. } => text.get(..offset).and_then(|before| before.rfind(name.as_str())),
+        Fault::UnknownFunction { name, .. } => before.rfind(name.as_str()),
+        Fault::Pattern(_) | Fault::PatternInLoop => before.rfind("matches"),
+        Fault::NestedLoop => {
+            let name = before.trim_end().rfind(|character: char| !character.is_alphanumeric() && character != '_');
+            name.map(|dot| dot + 1)
+        }
         Fault::UnknownField { name, .. } => {
             text.get(offset..).and_then(|after| after.find(name.as_str())).map(|found| offset + found)
         }

@@ -9,11 +9,14 @@
 mod data;
 mod error;
 mod expression;
+mod lazy;
 mod lint;
+mod types;
 
 pub use data::{Datum, Field};
 pub use error::{EvaluationError, ExpressionError, Fault, distance};
 pub use expression::{Bindings, Expression, Variable};
+pub use types::Type;
 
 /// Longest expression, in bytes of UTF-8. Kept small because the parser recurses.
 pub const EXPRESSION_BYTES_MAX: usize = 1024;

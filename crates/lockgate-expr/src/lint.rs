@@ -102,10 +102,10 @@ pub(crate) fn lint(root: &IdedExpr, variables: &[Variable]) -> Result<Shape, (u6
     }
     for (id, name, field) in fields {
         let variable = variables.iter().find(|variable| variable.name == name && !bound.contains(&name));
-        if let Some(variable) =
-            variable.filter(|variable| !variable.fields.is_empty() && !variable.fields.contains(&field))
+        if let Some(variable) = variable
+            .filter(|variable| !variable.fields.is_empty() && !variable.fields.iter().any(|(known, _)| *known == field))
         {
-            let known = variable.fields.iter().map(|field| (*field).to_owned()).collect();
+            let known = variable.fields.iter().map(|(field, _)| (*field).to_owned()).collect();
             return Err((id, Fault::UnknownField { variable: name.to_owned(), name: shortened(field), known }));
         }
     }

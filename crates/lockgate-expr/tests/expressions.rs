@@ -1,7 +1,7 @@
 //! What an expression may be, and what it gives.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use lockgate_expr::{Datum, EvaluationError, Expression, ExpressionError, Fault, Field, Variable};
+use lockgate_expr::{Datum, EvaluationError, Expression, ExpressionError, Fault, Field, Type, Variable};
 use serde_json::{Value, json};
 
 fn compile(text: &str) -> Result<Expression, ExpressionError> {
@@ -124,7 +124,8 @@ fn a_pattern_is_bounded_before_it_runs() {
 
 #[test]
 fn a_mistake_is_told_with_its_place_and_its_fix() {
-    let shaped = [Variable { name: "action", fields: &["verb", "namespace"] }, Variable::any("object")];
+    let shaped =
+        [Variable::shaped("action", &[("verb", Type::Text), ("namespace", Type::Text)]), Variable::any("object")];
     for (text, line, column, message, fix) in [
         ("objekt.spec == 1", 1, 1, "unknown variable objekt", "did you mean `object`?"),
         ("true &&\n  objekt.spec == 1", 2, 3, "unknown variable objekt", "object"),
@@ -132,7 +133,7 @@ fn a_mistake_is_told_with_its_place_and_its_fix() {
         ("has(action.nmespace)", 1, 12, "action has no field nmespace", "did you mean `namespace`?"),
         ("action.verb.startWith('g')", 1, 13, "unknown function startWith", "did you mean `startsWith`?"),
         ("true && frob(1)", 1, 9, "unknown function frob", "use one of"),
-        ("object.a.all(x, object.b.all(y, x == y))", 1, 29, "a loop", "chain loops"),
+        ("object.a.all(x, object.b.all(y, x == y))", 1, 26, "a loop", "chain loops"),
         ("action.verb =", 1, 0, "", "CEL"),
         ("object.x == Foo{a: 1}", 1, 16, "message literals", "a map"),
     ] {
@@ -167,7 +168,7 @@ fn a_map_of_fields_is_what_json_would_be() {
     let groups = vec!["a".to_owned(), "b".to_owned()];
     let fields =
         Datum::map([("id", Field::Text("bot")), ("groups", Field::Texts(&groups)), ("flag", Field::Flag(true))]);
-    let subject = [Variable { name: "subject", fields: &["id", "groups", "flag"] }];
+    let subject = [Variable::shaped("subject", &[("id", Type::Text), ("groups", Type::List), ("flag", Type::Boolean)])];
     let text = "subject.id == 'bot' && 'b' in subject.groups && subject.flag && subject.groups == ['a', 'b']";
     assert_eq!(Expression::compile(text, &subject).unwrap().boolean(&[("subject", &fields)]), Ok(true));
     let unbound = Expression::compile("subject.id == 'x'", &subject).unwrap().boolean(&[]);
@@ -187,4 +188,108 @@ proptest::proptest! {
             proptest::prop_assert!(evaluated.is_ok() || evaluated.is_err());
         }
     }
+}
+
+#[test]
+fn types_that_cannot_fit_are_told_before_it_runs() {
+    let variables = [
+        Variable::shaped(
+            "x",
+            &[
+                ("text", Type::Text),
+                ("texts", Type::List),
+                ("flag", Type::Boolean),
+                ("number", Type::Number),
+                ("map", Type::Map),
+            ],
+        ),
+        Variable::of("now", Type::Time),
+        Variable::any("object"),
+    ];
+    for (text, column, message) in [
+        ("x.text", 1, "this is a text, where true or false belongs"),
+        ("  x.texts", 3, "this is a list, where true or false belongs"),
+        ("x", 1, "this is a map, where true or false belongs"),
+        ("x.number + 1", 1, "this is a number, where true or false belongs"),
+        ("object.a ? 1 : 2", 1, "this is a number, where true or false belongs"),
+        ("x.texts.map(text, text)", 1, "this is a list, where true or false belongs"),
+        ("x.text == 3", 8, "a text cannot be compared with a number"),
+        ("x.flag == 'true'", 8, "true or false cannot be compared with a text"),
+        ("x.texts == 'a'", 9, "a list cannot be compared with a text"),
+        ("now > '2026-12-24T00:00:00Z'", 5, "a time cannot be compared with a text"),
+        ("now.getHours() < '7'", 16, "a number cannot be compared with a text"),
+        ("x.texts < x.texts", 9, "a list cannot be compared with a list"),
+        ("x.flag && x.text", 12, "this is a text, where true or false belongs"),
+        ("!x.text", 3, "this is a text, where true or false belongs"),
+        ("'a' in x.text", 9, "this is a text, where a list belongs"),
+        ("x.texts.startsWith('a')", 2, "this is a list, where a text belongs"),
+        ("x.number.size() > 1", 2, "this is a number, where a list belongs"),
+        ("x.text.all(item, item == 'a')", 11, "this is a text, where a list belongs"),
+        ("x.texts.exists(item, x.text)", 23, "this is a text, where true or false belongs"),
+        ("x.texts.name == 'a'", 8, "a list has no field name"),
+        ("now.hour == 3", 4, "a time has no field hour"),
+    ] {
+        let error = Expression::condition(text, &variables).expect_err(text);
+        assert_eq!(error.fault.to_string(), message, "{text}");
+        assert_eq!((error.line, error.column), (1, column), "{text}: {error}");
+        assert!(!error.fault.fix().is_empty());
+    }
+    for text in [
+        "object",
+        "object.a.b",
+        "object.a && object.b",
+        "object.a == 3 || object.a == 'x'",
+        "x.map == null",
+        "x.map.to > 3 && x.map.from == 'a'",
+        "x.texts.exists(item, item.startsWith('a')) && x.texts.exists_one(item, item == 'b')",
+        "x.texts.map(item, item + '/').filter(item, item != '').size() > 1",
+        "x.texts.exists(x, x.anything)",
+        "x.texts.exists(now, now == 'a')",
+        "x.texts == ['a'] && x.texts[0] == 'a' && x.texts + ['b'] == ['a', 'b']",
+        "now - duration('1h') < timestamp('2026-12-24T00:00:00Z') && now - now > duration('1s')",
+        "(x.flag ? x.text : x.number) == 3",
+        "string(x.number) == x.text && int(x.text) == x.number && size(x.text) > -1",
+        "has(x.map.to) && !has(object.b) && x.number * 2 > 3",
+    ] {
+        assert_eq!(Expression::condition(text, &variables).err(), None, "{text}");
+    }
+    // An expression that need not say yes or no.
+    assert!(Expression::compile("x.text", &variables).is_ok());
+}
+
+#[test]
+fn data_made_late_is_what_cel_makes_itself() {
+    let json =
+        json!({"a": {"b": [1, "x", null, {"c": true}], "n": 1.5}, "big": u64::MAX, "texts": ["a", "b"], "empty": {}});
+    let object = Datum::json(&json).unwrap();
+    let variables = [("object", &object)];
+    for text in [
+        "object.a.b == [1, 'x', null, {'c': true}]",
+        "[1, 'x', null, {'c': true}] == object.a.b",
+        "{'b': [1, 'x', null, {'c': true}], 'n': 1.5} == object.a && object.a == object.a",
+        "object.a != {'b': []} && object.empty == {} && {} == object.empty",
+        "'b' in object.a && !('c' in object.a) && 'a' in object.texts && {'c': true} in object.a.b",
+        "object.a.b[3].c && object.a['b'][0] == 1 && object['big'] == 18446744073709551615u",
+        "object.texts + ['c'] == ['a', 'b', 'c'] && ['c'] + object.texts == ['c', 'a', 'b']",
+        "size(object.a) == 2 && object.texts.size() == 2",
+        "object.texts.all(text, text in object.texts) && object.a.exists(key, key == 'n')",
+        "object.texts.map(text, text + '!') == ['a!', 'b!']",
+        "[object.a, object.empty].filter(map, has(map.n)).size() == 1",
+        "(true ? object.a : object.empty).n == 1.5 && [object.a][0].b[1] == 'x'",
+        "has(object.a.b) && !has(object.a.c) && type(object.a) == type({}) && type(object.texts) == type([])",
+        "dyn(object).a.n == 1.5",
+    ] {
+        let expression =
+            Expression::compile(text, &[Variable::any("object")]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(expression.boolean(&variables), Ok(true), "{text}");
+        // Once more, with what is made by now.
+        assert_eq!(expression.boolean(&variables), Ok(true), "{text}");
+    }
+    let missing = Expression::compile("object.a.c == 1", &[Variable::any("object")]).unwrap();
+    assert!(matches!(missing.boolean(&variables), Err(EvaluationError::Failed { .. })));
+    let mut deep = json!(1);
+    for _ in 0..70 {
+        deep = json!([deep]);
+    }
+    assert_eq!(Datum::json(&deep).err(), Some(EvaluationError::DataTooDeep));
 }

@@ -18,7 +18,7 @@
 use std::cell::OnceCell;
 
 use lockgate_core::{Action, Stream, Subject, SubjectKind};
-use lockgate_expr::{Datum, EvaluationError, Expression, ExpressionError, Field, Variable};
+use lockgate_expr::{Datum, EvaluationError, Expression, ExpressionError, Field, Type, Variable};
 use serde_json::Value;
 
 use crate::change::Change;
@@ -36,57 +36,69 @@ pub(crate) const CHANGE: &str = "change";
 
 /// The names that a condition may use, and the fields of those that have a shape of their own.
 const VARIABLES: [Variable; 7] = [
-    Variable { name: "subject", fields: &["issuer", "id", "kind", "groups", "owner", "onBehalfOf"] },
-    Variable { name: "action", fields: &ACTION_FIELDS },
-    Variable { name: "cluster", fields: &["name", "environment", "fourEyes"] },
+    Variable::shaped("subject", &SUBJECT_FIELDS),
+    Variable::shaped("action", &ACTION_FIELDS),
+    Variable::shaped("cluster", &CLUSTER_FIELDS),
     Variable::any(OBJECT),
     Variable::any(OLD_OBJECT),
-    Variable { name: CHANGE, fields: &CHANGE_FIELDS },
-    Variable::any("now"),
+    Variable::shaped(CHANGE, &CHANGE_FIELDS),
+    Variable::of("now", Type::Time),
 ];
 
-const ACTION_FIELDS: [&str; 17] = [
-    "verb",
-    "apiGroup",
-    "apiVersion",
-    "resource",
-    "subresource",
-    "namespace",
-    "name",
-    "path",
-    "risk",
-    "stream",
-    "dryRun",
-    "argv",
-    "container",
-    "tty",
-    "stdin",
+const SUBJECT_FIELDS: [(&str, Type); 6] = [
+    ("issuer", Type::Text),
+    ("id", Type::Text),
+    ("kind", Type::Text),
+    ("groups", Type::List),
+    ("owner", Type::Text),
+    ("onBehalfOf", Type::Text),
+];
+
+const CLUSTER_FIELDS: [(&str, Type); 3] =
+    [("name", Type::Text), ("environment", Type::Text), ("fourEyes", Type::Boolean)];
+
+const ACTION_FIELDS: [(&str, Type); 17] = [
+    ("verb", Type::Text),
+    ("apiGroup", Type::Text),
+    ("apiVersion", Type::Text),
+    ("resource", Type::Text),
+    ("subresource", Type::Text),
+    ("namespace", Type::Text),
+    ("name", Type::Text),
+    ("path", Type::Text),
+    ("risk", Type::Text),
+    ("stream", Type::Text),
+    ("dryRun", Type::Boolean),
+    ("argv", Type::List),
+    ("container", Type::Text),
+    ("tty", Type::Boolean),
+    ("stdin", Type::Boolean),
     // Before there was `cluster`.
-    "cluster",
-    "environment",
+    ("cluster", Type::Text),
+    ("environment", Type::Text),
 ];
 
 /// As [`Change`] serialises.
-const CHANGE_FIELDS: [&str; 15] = [
-    "compared",
-    "fields",
-    "replicas",
-    "maxReplicas",
-    "paused",
-    "images",
-    "serviceAccount",
-    "privileged",
-    "secrets",
-    "projectedVolumes",
-    "finalizersRemoved",
-    "ownerReferencesAdded",
-    "selectorChanged",
-    "versionsRemoved",
-    "rbac",
+const CHANGE_FIELDS: [(&str, Type); 15] = [
+    ("compared", Type::Boolean),
+    ("fields", Type::List),
+    ("replicas", Type::Map),
+    ("maxReplicas", Type::Map),
+    ("paused", Type::Boolean),
+    ("images", Type::List),
+    ("serviceAccount", Type::Map),
+    ("privileged", Type::List),
+    ("secrets", Type::List),
+    ("projectedVolumes", Type::Boolean),
+    ("finalizersRemoved", Type::List),
+    ("ownerReferencesAdded", Type::List),
+    ("selectorChanged", Type::Boolean),
+    ("versionsRemoved", Type::List),
+    ("rbac", Type::Map),
 ];
 
 pub(crate) fn compile(text: &str) -> Result<Expression, ExpressionError> {
-    Expression::compile(text, &VARIABLES)
+    Expression::condition(text, &VARIABLES)
 }
 
 /// What a condition looks at that a request on a collection does not tell.
@@ -135,12 +147,20 @@ pub(crate) struct Scene<'r> {
     cluster: &'r str,
     action: &'r Action,
     facts: &'r Facts<'r>,
+    change: &'r OnceCell<Value>,
     values: [OnceCell<Result<Option<Datum<'r>>, EvaluationError>>; VARIABLES.len()],
 }
 
 impl<'r> Scene<'r> {
-    pub(crate) const fn new(subject: &'r Subject, cluster: &'r str, action: &'r Action, facts: &'r Facts<'r>) -> Self {
-        Self { subject, cluster, action, facts, values: [const { OnceCell::new() }; VARIABLES.len()] }
+    /// `change` is where the change is kept once it is worked out.
+    pub(crate) const fn new(
+        subject: &'r Subject,
+        cluster: &'r str,
+        action: &'r Action,
+        facts: &'r Facts<'r>,
+        change: &'r OnceCell<Value>,
+    ) -> Self {
+        Self { subject, cluster, action, facts, change, values: [const { OnceCell::new() }; VARIABLES.len()] }
     }
 
     /// Whether the condition leaves the rule in force.
@@ -173,7 +193,7 @@ impl<'r> Scene<'r> {
             "cluster" => Ok(Some(self.cluster())),
             OBJECT => Datum::json(self.facts.object.unwrap_or(&Value::Null)).map(Some),
             OLD_OBJECT => self.facts.old_object.map(Datum::json).transpose(),
-            CHANGE => self.change().map(Some),
+            CHANGE => Datum::json(self.change.get_or_init(|| self.change())).map(Some),
             "now" => Ok(self.facts.now.map(|now| Datum::instant(now.microseconds()))),
             _ => Ok(None),
         }
@@ -229,13 +249,13 @@ impl<'r> Scene<'r> {
         ])
     }
 
-    fn change(&self) -> Result<Datum<'r>, EvaluationError> {
+    fn change(&self) -> Value {
         // A read changes nothing, whatever it answers with.
         let written = !self.action.verb.is_read();
         let request = risk::Request::of(self.action, self.facts.options, self.facts.object.filter(|_| written));
         let change = Change::of(&request.with_old_object(self.facts.old_object.filter(|_| written)));
         // Texts, numbers and lists of them: there is nothing that JSON could not say.
-        Datum::copied(&serde_json::to_value(change).unwrap_or(Value::Null))
+        serde_json::to_value(change).unwrap_or(Value::Null)
     }
 }
 
@@ -253,15 +273,22 @@ const fn stream(stream: Stream) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
 
     use super::*;
 
     #[test]
     fn the_fields_of_a_change_are_those_that_it_has() {
         let json = serde_json::to_value(Change::default()).unwrap();
-        let has: BTreeSet<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(has, CHANGE_FIELDS.into_iter().collect());
+        let of = |value: &Value| match value {
+            Value::Bool(_) => Type::Boolean,
+            Value::Array(_) => Type::List,
+            Value::Object(_) => Type::Map,
+            other => panic!("{other}"),
+        };
+        let fields = json.as_object().unwrap().iter();
+        let has: BTreeMap<&str, String> = fields.map(|(name, value)| (name.as_str(), of(value).to_string())).collect();
+        assert_eq!(has, CHANGE_FIELDS.into_iter().map(|(name, of)| (name, of.to_string())).collect());
     }
 
     #[test]

@@ -9,6 +9,8 @@
 //!   part that asks makes it ask, and rules that allow a part do not count. The caller is told which rule stands in the way
 //!   and how to narrow the request.
 
+use std::cell::OnceCell;
+
 use lockgate_core::{
     Action, Decision, Effect, MaskProfile, Obligations, Options, Risk, Subject, Terms, Timestamp, Verb,
 };
@@ -96,7 +98,8 @@ impl Policy {
         asking: Asking,
     ) -> Decision {
         let request = Request::new(subject, cluster, action, facts);
-        let found = self.walk(&request, &Scene::new(subject, cluster, action, facts));
+        let change = OnceCell::new();
+        let found = self.walk(&request, &Scene::new(subject, cluster, action, facts, &change));
         let what = describe(subject, cluster, action);
         self.conclude(&found, &request, &what, request.answers_objects(), asking)
     }

@@ -164,8 +164,11 @@ const fn recorded() -> bool {
     true
 }
 
-/// A document longer than [`POLICY_BYTES_MAX`] is not looked at.
+/// A document that is empty, or longer than [`POLICY_BYTES_MAX`], is not looked at.
 pub(crate) fn check_length(text: &str) -> Result<(), PolicyError> {
+    if text.trim().is_empty() {
+        return Err(PolicyError::whole("the document is empty", "begin with `apiVersion: lockgate.dev/v1`"));
+    }
     if text.len() <= POLICY_BYTES_MAX {
         return Ok(());
     }

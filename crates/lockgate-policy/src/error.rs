@@ -24,6 +24,10 @@ impl PolicyError {
         Self::new(text, place.line(), place.column(), message.into(), fix.into())
     }
 
+    pub(crate) fn in_line(text: &str, line: u64, column: usize, message: &str, fix: &str) -> Self {
+        Self::new(text, line, column as u64, message.into(), fix.into())
+    }
+
     /// A mistake in an expression, told at its own place in the document. `written` is where the expression begins.
     pub(crate) fn expression(text: &str, written: &Spanned<String>, what: &str, error: &ExpressionError) -> Self {
         let (line, column) = within(text, written, error.line, error.column);
@@ -37,21 +41,7 @@ impl PolicyError {
     /// From the YAML reader.
     pub(crate) fn yaml(text: &str, error: &serde_saphyr::Error) -> Self {
         let place = error.location().unwrap_or(Location::UNKNOWN);
-        let (message, fix) = match error.without_snippet() {
-            serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
-                (format!("unknown field `{field}`"), choose(field, expected))
-            }
-            serde_saphyr::Error::SerdeUnknownVariant { variant, expected, .. } => {
-                (format!("unknown word `{variant}`"), choose(variant, expected))
-            }
-            serde_saphyr::Error::SerdeMissingField { field, .. } => {
-                (format!("the field `{field}` is missing"), format!("add `{field}:`"))
-            }
-            other => {
-                let options = serde_saphyr::render_options! { snippets: serde_saphyr::SnippetMode::Off };
-                (other.render_with_options(options), "check the indentation, the quotes and the type here".into())
-            }
-        };
+        let (message, fix) = yaml_fault(error);
         Self::new(text, place.line(), place.column(), message, fix)
     }
 
@@ -63,6 +53,67 @@ impl PolicyError {
         };
         Self { line, column, message, fix, excerpt }
     }
+}
+
+/// What the reader says, and what to write instead.
+fn yaml_fault(error: &serde_saphyr::Error) -> (String, String) {
+    use serde_saphyr::Error;
+    let words = |message: &str, fix: &str| (message.to_owned(), fix.to_owned());
+    match error.without_snippet() {
+        Error::SerdeUnknownField { field, expected, .. } => {
+            (format!("unknown field `{field}`"), choose(field, expected))
+        }
+        Error::SerdeUnknownVariant { variant, expected, .. } => {
+            (format!("unknown word `{variant}`"), choose(variant, expected))
+        }
+        Error::SerdeMissingField { field, .. } => {
+            (format!("the field `{field}` is missing"), format!("add `{field}:`"))
+        }
+        Error::Eof { .. } => words("the document ends too early", "begin with `apiVersion: lockgate.dev/v1`"),
+        Error::MultipleDocuments { .. } => words("a second document begins here", "write one document a file"),
+        Error::InvalidBooleanStrict { .. } => words("`true` or `false` belongs here", "write `true` or `false`"),
+        Error::InvalidScalar { ty, .. } if ty.contains("bool") => {
+            words("`true` or `false` belongs here", "write `true` or `false`")
+        }
+        Error::InvalidScalar { .. } => words("a whole number belongs here", "write digits, such as `2`"),
+        Error::Unexpected { expected, .. } if expected.contains("sequence") => {
+            words("a list belongs here", "write it as a list: `[shop]`, or a line `- …` for each entry")
+        }
+        Error::Unexpected { expected, .. } if expected.contains("mapping") => {
+            words("a map belongs here", "write `{field: value}`, or `{}`")
+        }
+        Error::Unexpected { expected, .. } if expected.contains("scalar") => {
+            words("one word or number belongs here", "remove the brackets or braces")
+        }
+        other => {
+            let options = serde_saphyr::render_options! { snippets: serde_saphyr::SnippetMode::Off };
+            let message = other.render_with_options(options);
+            // The place is told once.
+            let message = message.split(" at line ").next().unwrap_or_default();
+            if let Some(field) = message.strip_prefix("duplicate mapping key: ") {
+                let field = field.split(',').next().unwrap_or_default();
+                return (format!("the field `{field}` is there twice"), "remove one of the two".to_owned());
+            }
+            let message = message.to_owned();
+            let fix = syntax_fix(&message).to_owned();
+            (message, fix)
+        }
+    }
+}
+
+/// By the words of the YAML scanner.
+fn syntax_fix(message: &str) -> &'static str {
+    let fixes = [
+        ("tabs", "indent with spaces"),
+        ("trailing content", "put the whole value in double quotes"),
+        ("bracket", "close each bracket and brace with its own kind"),
+        ("alias", "put a text that begins with `*` or `&` in quotes: '*'"),
+        ("anchor", "put a text that begins with `*` or `&` in quotes: '*'"),
+        ("quot", "close the quote"),
+    ];
+    let lower = message.to_lowercase();
+    let fix = fixes.into_iter().find(|(word, _)| lower.contains(word));
+    fix.map_or("check the indentation and the quotes here", |(_, fix)| fix)
 }
 
 impl fmt::Display for PolicyError {

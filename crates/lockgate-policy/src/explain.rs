@@ -1,6 +1,7 @@
 //! Why a policy decides as it does: every rule in order, with the field that kept it out or the condition that did not
 //! hold. The verdict is [`Policy::decide`]'s own; what a rule covers is asked of the same matcher.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use lockgate_core::{Action, Decision, Effect, Options, Subject, Timestamp};
@@ -101,7 +102,8 @@ impl Policy {
     /// Decides, and says why: for people, and slower than [`Self::decide`].
     pub fn explain(&self, subject: &Subject, cluster: &str, action: &Action, facts: &Facts<'_>) -> Explanation {
         let request = Request::new(subject, cluster, action, facts);
-        let scene = Scene::new(subject, cluster, action, facts);
+        let change = OnceCell::new();
+        let scene = Scene::new(subject, cluster, action, facts, &change);
         let mut decided = false;
         let mut rules = Vec::with_capacity(self.rules.len());
         for rule in &self.rules {

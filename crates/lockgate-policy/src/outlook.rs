@@ -8,6 +8,8 @@
 //!
 //! Refuses to know: reviews, HTTP.
 
+use std::cell::OnceCell;
+
 use lockgate_core::{Action, Decision, Effect, Options, Risk, Subject, Terms};
 use lockgate_expr::Expression;
 
@@ -142,7 +144,8 @@ impl Asker<'_> {
 
     /// The verdict on a request of one class, and what might be otherwise.
     fn presume(&self, request: &Request<'_>) -> Outlook {
-        let scene = Scene::new(self.subject, self.cluster, request.action, self.facts);
+        let change = OnceCell::new();
+        let scene = Scene::new(self.subject, self.cluster, request.action, self.facts, &change);
         let (which, filterable) = (request.leaves_open_which(), request.answers_objects());
         let mut found = Found::default();
         let mut exceptions = Vec::new();
@@ -188,7 +191,8 @@ impl Asker<'_> {
     /// `*`: what no rule takes a part away from, and one rule gives as a whole.
     fn of_everything(&self, action: &Action) -> Outlook {
         let request = Request::of_question(self.subject, self.cluster, action, self.facts).of_any_resource();
-        let scene = Scene::new(self.subject, self.cluster, action, self.facts);
+        let change = OnceCell::new();
+        let scene = Scene::new(self.subject, self.cluster, action, self.facts, &change);
         let mut found = Found::default();
         let mut exceptions = Vec::new();
         for rule in self.policy.rules.iter().filter(|rule| rule.sieves.admit(&request)) {

@@ -2,6 +2,7 @@
 
 use crate::condition::Looks;
 use lockgate_core::{BlastLimit, BlastVerdict, Limits, Obligations, RateLimit, Risk, Terms, Verb};
+use lockgate_expr::Expression;
 use serde_saphyr::{Location, Spanned};
 
 use crate::document::{
@@ -75,9 +76,10 @@ impl Reader<'_> {
         }
         let when = match &written.when {
             None => None,
-            Some(when) => Some(condition::compile(&when.value).map_err(|error| {
-                PolicyError::expression(self.text, when, &format!("`when` of rule `{name}`"), &error)
-            })?),
+            Some(when) => {
+                self.untagged(when)?;
+                Some(self.condition(&name, when)?)
+            }
         };
         let verdict = match (written.allow, written.deny, written.ask) {
             (Some(allow), None, None) => {
@@ -103,6 +105,27 @@ impl Reader<'_> {
             when,
             verdict,
         })
+    }
+
+    fn condition(&self, rule: &str, when: &Spanned<String>) -> Result<Expression, PolicyError> {
+        condition::compile(&when.value)
+            .map_err(|error| PolicyError::expression(self.text, when, &format!("`when` of rule `{rule}`"), &error))
+    }
+
+    /// Where `!…` stands before the value, YAML takes it for a tag, and the condition would lose it.
+    fn untagged(&self, when: &Spanned<String>) -> Result<(), PolicyError> {
+        let line = when.referenced.line();
+        let index = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+        let written = self.text.lines().nth(index).unwrap_or_default();
+        let Some((before, value)) = written.split_once("when:") else { return Ok(()) };
+        if !value.trim_start().starts_with('!') {
+            return Ok(());
+        }
+        let spaces = value.chars().take_while(|character| character.is_whitespace()).count();
+        let column = before.chars().count() + "when:".len() + spaces + 1;
+        let message = "YAML takes the `!` at the beginning for itself";
+        let fix = "put the condition in double quotes: `when: \"!('sre' in subject.groups)\"`";
+        Err(PolicyError::in_line(self.text, line, column, message, fix))
     }
 
     fn ask(&self, place: Location, ask: AskDocument) -> Result<Verdict, PolicyError> {

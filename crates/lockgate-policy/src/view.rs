@@ -12,6 +12,7 @@
 //!
 //! Refuses to know: JSON, streams.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -105,7 +106,8 @@ impl View {
             ..Facts::new(&self.options)
         };
         let request = Request::of_item(&self.subject, &self.cluster, &self.action, &facts, item.labels);
-        let scene = Scene::new(&self.subject, &self.cluster, &self.action, &facts);
+        let change = OnceCell::new();
+        let scene = Scene::new(&self.subject, &self.cluster, &self.action, &facts, &change);
         match self.policy.effect(&request, &scene) {
             Effect::Allow => true,
             Effect::Ask => self.agreed,
@@ -129,7 +131,8 @@ impl Policy {
             return None;
         }
         let request = Request::new(subject, cluster, action, facts);
-        let found = self.walk(&request, &Scene::new(subject, cluster, action, facts));
+        let change = OnceCell::new();
+        let found = self.walk(&request, &Scene::new(subject, cluster, action, facts, &change));
         let agreed = decision.effect == Effect::Ask;
         let collection = action.verb != Verb::Get;
         let own = facts.options.label_selector.as_deref().filter(|own| !own.trim().is_empty());
@@ -162,7 +165,8 @@ impl Policy {
             return false;
         }
         let request = Request::new(subject, cluster, action, facts);
-        let found = self.walk(&request, &Scene::new(subject, cluster, action, facts));
+        let change = OnceCell::new();
+        let found = self.walk(&request, &Scene::new(subject, cluster, action, facts, &change));
         let reach = || found.partial.iter().map(|partial| partial.rule).chain(found.whole);
         let any = |effect| reach().any(|rule| effect_of(rule) == effect);
         request.answers_objects() && !found.partial.is_empty() && any(Effect::Ask) && any(Effect::Allow)

@@ -181,10 +181,8 @@ impl Fields {
 
     /// Every leaf in which two objects differ.
     pub(super) fn difference<'v>(&mut self, old: &'v Value, new: &'v Value, path: &mut Vec<&'v str>) {
-        if old == new {
-            return;
-        }
         match (old, new) {
+            // Not compared as a whole first: each level would compare all that is below it once more.
             (Value::Object(old), Value::Object(new)) if path.len() < DEPTH_MAX => {
                 for (name, value) in old {
                     path.push(name);
@@ -200,6 +198,7 @@ impl Fields {
                     path.pop();
                 }
             }
+            (old, new) if old == new => {}
             (Value::Array(old), Value::Array(new)) if old.iter().chain(new).all(Value::is_object) => {
                 self.lists(old, new, path);
             }

@@ -14,6 +14,8 @@ mod strategic;
 
 pub(crate) use self::fields::MORE as MORE_FIELDS;
 
+use std::borrow::Cow;
+
 use lockgate_core::{PatchType, Verb};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -138,7 +140,13 @@ impl Change {
             self.finalizers_removed = gone.map(str::to_owned).take(ENTRIES_MAX).collect();
         } else if request.verb == Verb::Patch {
             // A strategic patch names those to remove; others replace the list, and nobody knows what was in it.
-            self.finalizers_removed = texts(after, "/metadata/$deleteFromPrimitiveList~1finalizers")
+            let removed =
+                at(after, "/metadata").and_then(|metadata| metadata.get("$deleteFromPrimitiveList/finalizers"));
+            self.finalizers_removed = removed
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
                 .map(str::to_owned)
                 .take(ENTRIES_MAX)
                 .collect();
@@ -154,7 +162,7 @@ impl Change {
     }
 
     fn spec(&mut self, old: &Value, after: &Value, request: &Request<'_>) {
-        let number = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_i64);
+        let number = |value: &Value, pointer: &str| at(value, pointer).and_then(Value::as_i64);
         // What a workload leaves out is 1, what a Scale leaves out is 0.
         let absent = match (self.compared, request.subresource) {
             (true, Some("scale")) => Some(0),
@@ -163,7 +171,7 @@ impl Change {
         };
         self.replicas = step(number(old, "/spec/replicas"), number(after, "/spec/replicas").or(absent));
         self.max_replicas = step(number(old, "/spec/maxReplicas"), number(after, "/spec/maxReplicas"));
-        let on = |value: &Value, field: &str| value.pointer(field) == Some(&Value::Bool(true));
+        let on = |value: &Value, field: &str| at(value, field) == Some(&Value::Bool(true));
         self.paused = ["/spec/paused", "/spec/suspend"].into_iter().any(|field| on(after, field) && !on(old, field));
         let selector = |value: &Value| value.pointer("/spec/selector").cloned().unwrap_or(Value::Null);
         let service = request.is("", "services") && request.subresource.is_none();
@@ -315,12 +323,12 @@ pub fn reviewed(request: &Request<'_>) -> Option<Value> {
 }
 
 /// The live object and what it would become, where both can be told. For `scale` both are of kind Scale.
-pub(crate) fn compared(request: &Request<'_>) -> Option<(Value, Value)> {
+pub(crate) fn compared<'r>(request: &Request<'r>) -> Option<(Cow<'r, Value>, Cow<'r, Value>)> {
     let old = request.old_object.filter(|_| request.verb != Verb::Create)?;
     let old = match request.subresource {
         // The object that is scaled stands for its Scale.
-        Some("scale") => json!({"spec": {"replicas": old.pointer("/spec/replicas")?}}),
-        _ => old.clone(),
+        Some("scale") => Cow::Owned(json!({"spec": {"replicas": old.pointer("/spec/replicas")?}})),
+        _ => Cow::Borrowed(old),
     };
     let after = result::of(request, &old)?;
     Some((old, after))
@@ -364,7 +372,12 @@ fn step(from: Option<i64>, to: Option<i64>) -> Step<i64> {
 }
 
 fn list<'v>(value: &'v Value, pointer: &str) -> impl Iterator<Item = &'v Value> + use<'v> {
-    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+    at(value, pointer).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// As [`Value::pointer`], for paths of field names without escapes: nothing is copied.
+pub(crate) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+    path.split('/').skip(1).try_fold(value, |value, name| value.get(name))
 }
 
 fn texts<'v>(value: &'v Value, pointer: &str) -> impl Iterator<Item = &'v str> + use<'v> {

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::at;
+
 /// Deepest field that is looked at; deeper is refused by the API server's own types.
 const DEPTH_MAX: usize = 32;
 
@@ -150,7 +152,7 @@ impl PodSpec<'_> {
     }
 
     fn volume(&self, volume: &Value, found: &mut BTreeSet<String>) {
-        let text = |pointer: &str| volume.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let text = |pointer: &str| at(volume, pointer).and_then(Value::as_str).unwrap_or_default();
         let set = |field: &str| volume.get(field).is_some_and(|value| !value.is_null());
         if set("hostPath") {
             found.insert(format!("hostPath {}", text("/hostPath/path")));
@@ -174,8 +176,8 @@ impl PodSpec<'_> {
         found.extend(items(container, "ports").filter_map(host_port).map(|port| format!("hostPort {port}")));
         let hooks =
             ["/livenessProbe", "/readinessProbe", "/startupProbe", "/lifecycle/postStart", "/lifecycle/preStop"];
-        for hook in hooks.into_iter().filter_map(|pointer| container.pointer(pointer)) {
-            let host = ["/httpGet/host", "/tcpSocket/host"].into_iter().find_map(|pointer| hook.pointer(pointer));
+        for hook in hooks.into_iter().filter_map(|pointer| at(container, pointer)) {
+            let host = ["/httpGet/host", "/tcpSocket/host"].into_iter().find_map(|pointer| at(hook, pointer));
             if let Some(host) = host.and_then(Value::as_str).filter(|host| !host.is_empty()) {
                 found.insert(format!("probe of host {host}"));
             }
@@ -185,7 +187,7 @@ impl PodSpec<'_> {
     /// The `securityContext` of the pod or of one container.
     fn security_context(&self, holder: &Value, name: &str, found: &mut BTreeSet<String>) {
         let Some(context) = holder.get("securityContext") else { return };
-        let text = |pointer: &str| context.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let text = |pointer: &str| at(context, pointer).and_then(Value::as_str).unwrap_or_default();
         if is_true(context, "privileged") {
             found.insert(format!("privileged {name}"));
         }
@@ -206,7 +208,7 @@ impl PodSpec<'_> {
         {
             found.insert(format!("seLinuxOptions {selinux} of {name}"));
         }
-        if context.pointer("/windowsOptions/hostProcess") == Some(&Value::Bool(true)) {
+        if at(context, "/windowsOptions/hostProcess") == Some(&Value::Bool(true)) {
             found.insert("hostProcess".to_owned());
         }
     }

@@ -6,6 +6,8 @@
 //! `None` says "cannot be told": the API server will refuse it, or only a schema could tell. The caller errs to what the
 //! request alone says.
 
+use std::borrow::Cow;
+
 use lockgate_core::{PatchType, Verb};
 use serde_json::{Map, Value};
 
@@ -13,10 +15,10 @@ use super::{json_patch, managed, strategic};
 use crate::risk::Request;
 
 /// The object after the request; `None` when that cannot be told.
-pub(crate) fn of(request: &Request<'_>, old: &Value) -> Option<Value> {
+pub(crate) fn of<'r>(request: &Request<'r>, old: &Value) -> Option<Cow<'r, Value>> {
     let body = request.object?;
     let mut result = match (request.verb, request.options.patch_type) {
-        (Verb::Update, None) => return body.is_object().then(|| body.clone()),
+        (Verb::Update, None) => return body.is_object().then_some(Cow::Borrowed(body)),
         (Verb::Patch, Some(PatchType::Json)) => json_patch::patched(old, body)?,
         (Verb::Patch, Some(PatchType::Merge)) => {
             let mut result = old.clone();
@@ -33,7 +35,7 @@ pub(crate) fn of(request: &Request<'_>, old: &Value) -> Option<Value> {
     {
         metadata.insert("managedFields".into(), now.clone());
     }
-    Some(result)
+    Some(Cow::Owned(result))
 }
 
 /// RFC 7396.

@@ -5,7 +5,7 @@
 //! The words are RBAC's, not kubectl's: verbs of the API, resources in the plural, subresources behind a slash. The
 //! group of a built-in resource may be left out.
 
-use lockgate_core::{Action, ExecOptions, Options, Risk, Stream, Verb};
+use lockgate_core::{Action, ExecOptions, Options, PatchType, Risk, Stream, Verb};
 use serde_json::Value;
 
 use crate::risk;
@@ -91,13 +91,34 @@ pub(super) fn parse(text: &str, details: &Details<'_>) -> Result<Asked, Wrong> {
         }
     }
     let argv = details.argv.clone().or(trailing);
-    let (mut action, options) = if target.starts_with('/') {
+    let (mut action, mut options) = if target.starts_with('/') {
         non_resource(verb, target, flags)
     } else {
         resource(verb, target, name, flags, argv)?
     };
+    if action.verb == Verb::Patch {
+        options.patch_type = Some(patch_type(details)?);
+    }
     action.risk = risk::classify(&risk::Request::of(&action, &options, details.object));
     Ok(Asked::Understood(Box::new(Understood { action, options, object: details.object.cloned() })))
+}
+
+/// How a patch is meant: as its media type says, else by what it is.
+fn patch_type(details: &Details<'_>) -> Result<PatchType, Wrong> {
+    const TYPES: [(&str, PatchType); 4] = [
+        ("application/merge-patch+json", PatchType::Merge),
+        ("application/strategic-merge-patch+json", PatchType::Strategic),
+        ("application/json-patch+json", PatchType::Json),
+        ("application/apply-patch+yaml", PatchType::Apply),
+    ];
+    match details.content_type.as_deref() {
+        None if details.object.is_some_and(Value::is_array) => Ok(PatchType::Json),
+        None => Ok(PatchType::Merge),
+        Some(written) => TYPES.iter().find(|(name, _)| *name == written).map(|(_, of)| *of).ok_or_else(|| Wrong {
+            message: format!("`{}` is no media type of a patch", written.chars().take(64).collect::<String>()),
+            fix: crate::error::choose(written, &TYPES.map(|(name, _)| name)),
+        }),
+    }
 }
 
 fn raw<'w>(method: &str, mut words: impl Iterator<Item = &'w str>, details: &Details<'_>) -> Result<Asked, Wrong> {

@@ -217,9 +217,9 @@ impl Suggestion<'_> {
 
     fn policy(&self) -> String {
         let mut text = comment(&format!(
-            "What {} did in {} recorded requests. Names are kept where there were few; nothing else is wider than seen.",
+            "What {} did in {}. Names are kept where there were few; nothing else is wider than seen.",
             self.subject.name(),
-            self.seen.requests
+            super::count(usize::try_from(self.seen.requests).unwrap_or(usize::MAX), "recorded request")
         ));
         if !self.seen.left_out.is_empty() {
             text.push_str(&comment("Not in it, because it did not happen:"));
@@ -234,8 +234,8 @@ impl Suggestion<'_> {
             None => return text + &comment("Nothing reached the cluster: there is nothing to suggest."),
             Some(trial) if trial.differs == 0 => {
                 text.push_str(&comment(&format!(
-                    "Tried on the same history: all {} decisions come out as they were.",
-                    trial.same
+                    "Tried on the same history: {same} of {same} decisions come out as they were.",
+                    same = trial.same
                 )));
             }
             Some(trial) => {

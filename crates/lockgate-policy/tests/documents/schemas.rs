@@ -1,41 +1,12 @@
 //! The schemas and the parser agree: on each field by name, and on a corpus of good and bad documents.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-
 use std::collections::BTreeSet;
 
-use lockgate_policy::test::PolicyTest;
-use lockgate_policy::{Policy, PolicyError, Preset, schema};
+use lockgate_policy::Preset;
 use serde_json::{Map, Value};
 
-mod draft7;
-
-use draft7::Schema;
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Policy,
-    PolicyTest,
-}
-
-impl Kind {
-    fn schema(self) -> Schema {
-        Schema::new(match self {
-            Self::Policy => schema::POLICY,
-            Self::PolicyTest => schema::POLICY_TEST,
-        })
-    }
-
-    fn head(self) -> String {
-        format!("apiVersion: lockgate.dev/v1\nkind: {self:?}\n")
-    }
-
-    fn parse(self, text: &str) -> Result<(), PolicyError> {
-        match self {
-            Self::Policy => Policy::parse(text).map(drop),
-            Self::PolicyTest => PolicyTest::parse(text).map(drop),
-        }
-    }
-}
+use crate::draft7::Schema;
+use crate::mistakes::{self, Told};
+use crate::{Kind, json};
 
 /// A rule with these fields.
 fn rule(fields: &str) -> String {
@@ -178,22 +149,6 @@ fn bad() -> Vec<(Kind, String)> {
     bad
 }
 
-/// What only the parser can tell.
-const SEEN_BY_THE_PARSER_ALONE: [(Kind, &str); 6] = [
-    (Kind::Policy, "rules: [{name: a, allow: {}}, {name: a, deny: {}}]"),
-    (Kind::Policy, "rules: [{name: a, when: 'object.', allow: {}}]"),
-    (Kind::Policy, "rules: [{name: a, ask: {ttl: 5s}}]"),
-    (Kind::Policy, "rules: [{name: a, ask: {ttl: 25h}}]"),
-    (Kind::PolicyTest, "mustAllow: [gett pods]"),
-    (Kind::PolicyTest, "mustAllow: [{request: get pods, now: '2026-13-45T00:00:00Z'}]"),
-];
-
-fn json(text: &str) -> Value {
-    // As editors read it, by YAML 1.2: `off` is a word.
-    let options = serde_saphyr::options! { strict_booleans: true };
-    serde_saphyr::from_str_with_options(text, options).unwrap_or_else(|error| panic!("{text}\n{error}"))
-}
-
 #[test]
 fn what_the_parser_takes_the_schema_takes() {
     let shipped =
@@ -218,10 +173,20 @@ fn what_the_schema_can_tell_both_refuse() {
             assert!(kind.parse(&text).is_err() && kind.schema().check(&json(&text)).is_err(), "{kind:?}\n{text}");
         }
     }
-    for (kind, text) in SEEN_BY_THE_PARSER_ALONE {
-        let text = format!("{}{text}\n", kind.head());
-        assert!(kind.parse(&text).is_err(), "the parser takes\n{text}");
-        assert_eq!(kind.schema().check(&json(&text)), Ok(()), "no longer the parser's alone\n{text}");
+}
+
+#[test]
+fn of_the_golden_mistakes_the_schema_refuses_what_it_can_see() {
+    for mistake in mistakes::all() {
+        let text = mistake.text();
+        let fits = || mistake.kind.schema().check(&json(&text));
+        match mistake.told {
+            Told::YamlReader => {}
+            Told::SchemaToo => assert!(fits().is_err(), "the schema takes {}\n{text}", mistake.what),
+            Told::ParserAlone => {
+                assert_eq!(fits(), Ok(()), "no longer the parser's alone: {}\n{text}", mistake.what)
+            }
+        }
     }
 }
 

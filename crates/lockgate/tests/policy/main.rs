@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
+mod guide;
+
 const POLICY: &str = "\
 apiVersion: lockgate.dev/v1
 kind: Policy
@@ -316,7 +318,7 @@ fn suggest_prints_what_happened_and_lists_what_did_not() {
         "# Not in it, because it did not happen:",
         "#   denied by rule old: delete pods db in namespace shop",
         "#   allowed, and refused by the cluster itself: create pods web in namespace shop",
-        "# Tried on the same history: all 5 decisions come out as they were.",
+        "# Tried on the same history: 5 of 5 decisions come out as they were.",
         "    names: [web]",
     ] {
         assert!(policy.lines().any(|one| one == line), "{line}\n{policy}");
@@ -342,12 +344,17 @@ fn suggest_prints_what_happened_and_lists_what_did_not() {
 fn completion_knows_the_commands() {
     let room = Room::new();
     let script = said(&room.run(&["completion", "bash"]), 0);
-    for command in ["check", "explain", "simulate", "suggest", "test"] {
+    for command in ["check", "explain", "schema", "simulate", "suggest", "test"] {
         assert!(
             script.contains(&format!("lockgate__subcmd__policy__subcmd__{command}"))
                 || script.contains(&format!("lockgate__policy__{command}")),
             "{command}"
         );
+    }
+    // The generator for fish knows commands and options, no words of arguments.
+    for (shell, word) in [("bash", "PolicyTest"), ("zsh", "PolicyTest"), ("fish", "schema")] {
+        let script = said(&room.run(&["completion", shell]), 0);
+        assert!(script.contains(word), "{shell} does not complete {word} of `policy schema`");
     }
     assert!(Path::new(&room.0).is_dir());
 }
