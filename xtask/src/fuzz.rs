@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// head, path, query, protobuf, patch or policy; all of them without it
+    /// head, path, query, protobuf, patch, policy or text; all of them without it
     target: Option<String>,
     /// For how long each target runs, in seconds
     #[arg(long, default_value_t = 10)]

@@ -12,16 +12,18 @@ pub mod policy;
 pub mod protobuf;
 pub mod query;
 mod sample;
+pub mod text;
 
 /// A target: its name, which is also that of its corpus, and what it runs.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("head", head::run),
     ("path", path::run),
     ("query", query::run),
     ("protobuf", protobuf::run),
     ("patch", patch::run),
     ("policy", policy::run),
+    ("text", text::run),
 ];

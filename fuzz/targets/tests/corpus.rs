@@ -55,3 +55,8 @@ fn patch() {
 fn policy() {
     hold("policy", 1_000);
 }
+
+#[test]
+fn text() {
+    hold("text", 3_000);
+}

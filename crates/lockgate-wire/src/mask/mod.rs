@@ -46,13 +46,17 @@ mod member_name;
 mod names;
 mod object;
 mod path;
+mod patterns;
 mod plan;
 mod profile;
 mod reason;
 mod rewrite;
+mod scan;
 pub(crate) mod skip;
 mod status;
+mod stream;
 pub(crate) mod text;
+mod values;
 mod words;
 mod yaml;
 
@@ -60,9 +64,13 @@ pub use counts::{MaskCount, MaskCounts};
 pub use fields::{FIELD_RULES_MAX, FieldRule, FieldRuleError, FieldRules};
 pub use machine::Masker;
 pub use manifest::mask_manifests;
+pub use patterns::Detector;
 pub use plan::MaskPlan;
 pub use profile::Profile;
 pub use reason::{Reason, holds_placeholder};
+pub use scan::{Hit, HitReason, Scan};
+pub use stream::{TextLimits, TextMasker, TextSummary};
+pub use values::{KnownValues, KnownValuesBuilder, LeftOut, ValueId, ValueLabel, ValueLimits, Why};
 
 use thiserror::Error;
 
