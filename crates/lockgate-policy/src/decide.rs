@@ -127,11 +127,11 @@ impl Policy {
             },
             (None, Some(rule)) => match &rule.verdict {
                 Verdict::Deny { message } => self.deny(rule, what, message.as_deref()),
-                Verdict::Allow { obligations } if partial.is_empty() => {
+                Verdict::Allow { obligations, .. } if partial.is_empty() => {
                     let filter = found.narrowed && filterable;
                     self.allow(rule, what, Obligations { filter, ..obligations.clone() })
                 }
-                Verdict::Allow { obligations } => {
+                Verdict::Allow { obligations, .. } => {
                     two_people(self.ask(&partial, what, Some(obligations)), action, facts)
                 }
                 Verdict::Ask { .. } => {
@@ -221,7 +221,11 @@ impl Policy {
 
     pub(crate) fn allow(&self, rule: &Rule, what: &str, obligations: Obligations) -> Decision {
         let reason = format!("rule `{}` allows {what}", rule.name);
-        Decision { effect: Effect::Allow, obligations, ..self.verdict(rule, reason) }
+        let message = match &rule.verdict {
+            Verdict::Allow { message, .. } => message.clone(),
+            Verdict::Deny { .. } | Verdict::Ask { .. } => None,
+        };
+        Decision { effect: Effect::Allow, obligations, message, ..self.verdict(rule, reason) }
     }
 
     pub(crate) fn deny(&self, rule: &Rule, what: &str, message: Option<&str>) -> Decision {

@@ -50,7 +50,7 @@ pub(crate) struct RuleDocument {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct MatchDocument {
-    pub(crate) subjects: Option<SubjectsDocument>,
+    pub(crate) subjects: Option<Spanned<SubjectsDocument>>,
     pub(crate) clusters: Option<List>,
     pub(crate) environments: Option<List>,
     pub(crate) namespaces: Option<List>,
@@ -80,6 +80,8 @@ pub(crate) struct SubjectsDocument {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct AllowDocument {
     #[serde(default)]
+    pub(crate) message: Option<String>,
+    #[serde(default)]
     pub(crate) mask: MaskProfile,
     #[serde(default = "recorded")]
     pub(crate) record: bool,
@@ -96,14 +98,13 @@ pub(crate) struct DenyDocument {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct AskDocument {
-    #[serde(default)]
-    pub(crate) approvers: ApproversDocument,
+    pub(crate) approvers: Option<ApproversDocument>,
     pub(crate) count: Option<Spanned<u32>>,
     #[serde(default)]
     pub(crate) four_eyes: bool,
     pub(crate) ttl: Option<Spanned<String>>,
     /// What an approval may cover; `request` is all that is offered.
-    pub(crate) scopes: Option<Vec<Spanned<String>>>,
+    pub(crate) scopes: Option<List>,
     #[serde(default)]
     pub(crate) message: Option<String>,
     #[serde(default)]
@@ -117,19 +118,17 @@ pub(crate) struct AskDocument {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ApprovalDocument {
-    #[serde(default)]
-    pub(crate) approvers: ApproversDocument,
+    pub(crate) approvers: Option<ApproversDocument>,
     pub(crate) count: Option<Spanned<u32>>,
     #[serde(default)]
     pub(crate) four_eyes: bool,
     pub(crate) ttl: Option<Spanned<String>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ApproversDocument {
-    #[serde(default)]
-    pub(crate) groups: Vec<Spanned<String>>,
+    pub(crate) groups: List,
 }
 
 #[derive(Debug, Deserialize)]
@@ -166,7 +165,8 @@ const fn recorded() -> bool {
 
 /// A document that is empty, or longer than [`POLICY_BYTES_MAX`], is not looked at.
 pub(crate) fn check_length(text: &str) -> Result<(), PolicyError> {
-    if text.trim().is_empty() {
+    let says_nothing = |line: &str| matches!(line.trim(), "" | "---" | "...") || line.trim_start().starts_with('#');
+    if text.lines().all(says_nothing) {
         return Err(PolicyError::whole("the document is empty", "begin with `apiVersion: lockgate.dev/v1`"));
     }
     if text.len() <= POLICY_BYTES_MAX {

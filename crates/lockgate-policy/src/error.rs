@@ -5,7 +5,7 @@ use std::fmt;
 use lockgate_expr::{ExpressionError, distance};
 use serde_saphyr::{Location, Spanned};
 
-/// A refused policy document. `Display` gives line, column, the line itself and the fix.
+/// Why a document is refused, or what is to be said of one that is not ([`crate::Policy::warnings`]). `Display` gives line, column, the line itself and the fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyError {
     /// Line, from 1; 0 where the whole document is meant.
@@ -24,8 +24,8 @@ impl PolicyError {
         Self::new(text, place.line(), place.column(), message.into(), fix.into())
     }
 
-    pub(crate) fn in_line(text: &str, line: u64, column: usize, message: &str, fix: &str) -> Self {
-        Self::new(text, line, column as u64, message.into(), fix.into())
+    pub(crate) fn in_line(text: &str, line: u64, column: u64, message: &str, fix: &str) -> Self {
+        Self::new(text, line, column, message.into(), fix.into())
     }
 
     /// A mistake in an expression, told at its own place in the document. `written` is where the expression begins.
@@ -41,7 +41,7 @@ impl PolicyError {
     /// From the YAML reader.
     pub(crate) fn yaml(text: &str, error: &serde_saphyr::Error) -> Self {
         let place = error.location().unwrap_or(Location::UNKNOWN);
-        let (message, fix) = yaml_fault(error);
+        let (message, fix) = yaml_fault(error, &Spot::of(text, place));
         Self::new(text, place.line(), place.column(), message, fix)
     }
 
@@ -55,13 +55,99 @@ impl PolicyError {
     }
 }
 
+/// What stands at a place of a document, as far as one line tells.
+struct Spot<'t> {
+    /// The field that the value is for; empty where another line has it.
+    field: &'t str,
+    value: &'t str,
+}
+
+impl<'t> Spot<'t> {
+    fn of(text: &'t str, place: Location) -> Self {
+        let index = usize::try_from(place.line().saturating_sub(1)).unwrap_or(usize::MAX);
+        let column = usize::try_from(place.column().saturating_sub(1)).unwrap_or(usize::MAX);
+        let line = text.lines().nth(index).unwrap_or_default();
+        let split = line.char_indices().nth(column).map_or(line.len(), |(offset, _)| offset);
+        let (before, value) = line.split_at_checked(split).unwrap_or((line, ""));
+        let named = before.trim_end().strip_suffix(':').unwrap_or_default();
+        let field = named.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+        let end = value.find([',', '}', ']', '#']).unwrap_or(value.len());
+        Self { field, value: value.get(..end).unwrap_or_default().trim() }
+    }
+
+    fn as_list(&self) -> String {
+        match (self.field, self.value) {
+            (_, value) if value.is_empty() || value.contains([':', '{']) => {
+                "write it as a list: `[shop]`, or a line `- …` for each entry".to_owned()
+            }
+            ("", value) => format!("write it as a list: `[{value}]`"),
+            (field, value) => format!("write it as a list: `{field}: [{value}]`"),
+        }
+    }
+
+    fn as_map(&self) -> String {
+        match self.field {
+            "deny" => "write `deny: {}`, or `deny: {message: …}`".to_owned(),
+            "allow" | "ask" | "match" => format!("write `{}: {{}}`", self.field),
+            "approvers" => "write `approvers: {groups: [sre]}`".to_owned(),
+            "subjects" => "write `subjects: {groups: [deployers]}`, say".to_owned(),
+            "labelSelector" => "write `labelSelector: {app: web}`, say".to_owned(),
+            _ => "write `{field: value}`, or `{}`".to_owned(),
+        }
+    }
+}
+
+/// Where a field belongs that stands among others, where that is known.
+fn belongs(field: &str, among: &[&str]) -> Option<String> {
+    let is = |fields: &[&str]| fields.contains(&field);
+    let subject = ["ids", "groups", "owners", "kinds"];
+    let matched = [
+        "subjects",
+        "clusters",
+        "environments",
+        "namespaces",
+        "names",
+        "apiGroups",
+        "resources",
+        "verbs",
+        "risk",
+        "labelSelector",
+        "nonResourceURLs",
+    ];
+    let asked = ["approvers", "count", "fourEyes", "ttl", "scopes"];
+    if field == "impersonate" {
+        return Some("remove it: whom the cluster sees is said once for a cluster, `clusters[].impersonate` of the configuration".into());
+    }
+    if among.contains(&"match") {
+        return match field {
+            _ if is(&matched) => Some(format!("it belongs under `match`: `match: {{{field}: …}}`")),
+            _ if is(&subject) => Some(format!("it belongs under `match`: `match: {{subjects: {{{field}: …}}}}`")),
+            _ if is(&asked) => Some(format!("it belongs under `ask`: `ask: {{{field}: …}}`")),
+            "mask" | "record" | "limits" | "message" => {
+                Some(format!("it belongs under the effect: `allow: {{{field}: …}}`, say"))
+            }
+            "effect" | "action" => Some("write the effect itself: `allow: {}`, `deny: {}` or `ask: {}`".into()),
+            _ => None,
+        };
+    }
+    if among.contains(&"nonResourceURLs") {
+        return match field {
+            _ if is(&subject) => Some(format!("it belongs under `subjects`: `subjects: {{{field}: …}}`")),
+            "when" => Some("it belongs beside `match`, not in it".into()),
+            _ => None,
+        };
+    }
+    None
+}
+
 /// What the reader says, and what to write instead.
-fn yaml_fault(error: &serde_saphyr::Error) -> (String, String) {
+fn yaml_fault(error: &serde_saphyr::Error, spot: &Spot<'_>) -> (String, String) {
     use serde_saphyr::Error;
     let words = |message: &str, fix: &str| (message.to_owned(), fix.to_owned());
     match error.without_snippet() {
         Error::SerdeUnknownField { field, expected, .. } => {
-            (format!("unknown field `{field}`"), choose(field, expected))
+            let fix = belongs(field, expected).unwrap_or_else(|| choose(field, expected));
+            (format!("unknown field `{field}`"), fix)
         }
         Error::SerdeUnknownVariant { variant, expected, .. } => {
             (format!("unknown word `{variant}`"), choose(variant, expected))
@@ -77,10 +163,10 @@ fn yaml_fault(error: &serde_saphyr::Error) -> (String, String) {
         }
         Error::InvalidScalar { .. } => words("a whole number belongs here", "write digits, such as `2`"),
         Error::Unexpected { expected, .. } if expected.contains("sequence") => {
-            words("a list belongs here", "write it as a list: `[shop]`, or a line `- …` for each entry")
+            ("a list belongs here".to_owned(), spot.as_list())
         }
         Error::Unexpected { expected, .. } if expected.contains("mapping") => {
-            words("a map belongs here", "write `{field: value}`, or `{}`")
+            ("a map belongs here".to_owned(), spot.as_map())
         }
         Error::Unexpected { expected, .. } if expected.contains("scalar") => {
             words("one word or number belongs here", "remove the brackets or braces")

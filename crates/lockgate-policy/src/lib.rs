@@ -15,6 +15,7 @@ mod document;
 mod error;
 mod explain;
 mod matching;
+mod order;
 mod outlook;
 mod pattern;
 mod policy;
@@ -23,6 +24,8 @@ pub mod risk;
 pub mod schema;
 pub mod test;
 mod view;
+mod vocabulary;
+pub mod yaml;
 
 pub use decide::Facts;
 pub use difference::differences;
@@ -31,6 +34,7 @@ pub use explain::{ConditionTrace, ExplainedCluster, Explanation, RuleOutcome, Ru
 pub use matching::Mismatch;
 pub use outlook::{Depends, Exception, Outlook, Question};
 pub use policy::{Policy, Preset};
+pub use reader::nameable;
 pub use view::{Item, Needs, View};
 
 /// The `apiVersion` of the documents.

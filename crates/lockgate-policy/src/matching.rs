@@ -479,13 +479,13 @@ impl VerbSet {
         Self(self.0 | other.0)
     }
 
-    const fn contains(self, other: Self) -> bool {
+    pub(crate) const fn contains(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
     /// For rules that restrict: what is forbidden one by one is forbidden in bulk. A list or watch shows what a get
     /// shows; a collection delete does what deletes do.
-    const fn widened(self) -> Self {
+    pub(crate) const fn widened(self) -> Self {
         let mut wide = self;
         if self.contains(Self::of(Verb::Get))
             || self.contains(Self::of(Verb::List))
@@ -515,7 +515,7 @@ impl RiskSet {
         Self(self.0 | other.0)
     }
 
-    const fn contains(self, other: Self) -> bool {
+    pub(crate) const fn contains(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 }

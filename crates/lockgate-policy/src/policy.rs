@@ -9,7 +9,7 @@ use crate::document::{self, Document, Metadata};
 use crate::error::PolicyError;
 use crate::matching::{Direction, Matcher, Sieves};
 use crate::reader::Reader;
-use crate::{API_VERSION, AUTHOR_ANNOTATION, RULES_MAX};
+use crate::{API_VERSION, AUTHOR_ANNOTATION, RULES_MAX, order, yaml};
 
 /// A compiled policy.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Policy {
     author: Option<String>,
     provenance: Option<PolicyFacts>,
     pub(crate) rules: Vec<Rule>,
+    /// Words in it that may be mistakes.
+    pub(crate) doubts: Vec<PolicyError>,
 }
 
 /// A policy that ships with Lockgate (`policy: {preset: operate}`).
@@ -38,6 +40,7 @@ pub(crate) struct Rule {
     pub(crate) name: String,
     /// Where it stands in its document, from 1.
     pub(crate) line: u64,
+    pub(crate) column: u64,
     pub(crate) sieves: Sieves,
     pub(crate) matcher: Matcher,
     pub(crate) when: Option<Expression>,
@@ -47,7 +50,7 @@ pub(crate) struct Rule {
 
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    Allow { obligations: Obligations },
+    Allow { obligations: Obligations, message: Option<String> },
     Deny { message: Option<String> },
     Ask { terms: Terms, obligations: Obligations, message: Option<String> },
 }
@@ -96,7 +99,7 @@ impl Policy {
     /// restricts.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         document::check_length(text)?;
-        let document: Document = serde_saphyr::from_str(text).map_err(|error| PolicyError::yaml(text, &error))?;
+        let document: Document = yaml::read(text, &[])?;
         document::expect(text, &document.api_version, "apiVersion", API_VERSION)?;
         document::expect(text, &document.kind, "kind", "Policy")?;
         if document.rules.len() > RULES_MAX {
@@ -107,9 +110,10 @@ impl Policy {
         }
         let mut rules: Vec<Rule> = Vec::with_capacity(document.rules.len());
         let mut names = std::collections::HashSet::new();
+        let mut reader = Reader { text, doubts: Vec::new() };
         for written in document.rules {
             let place = written.name.referenced;
-            let rule = Reader { text }.rule(written)?;
+            let rule = reader.rule(written)?;
             if !names.insert(rule.name.clone()) {
                 let message = format!("a second rule is named `{}`", rule.name);
                 return Err(PolicyError::at(
@@ -128,7 +132,17 @@ impl Policy {
             texts.push(preset.text());
             rules.extend(preset.policy()?.rules.into_iter().map(|rule| rule.of_preset(preset)));
         }
-        Ok(Self { name, revision: digest_of(&texts), author, provenance: None, rules })
+        let doubts = reader.doubts;
+        Ok(Self { name, revision: digest_of(&texts), author, provenance: None, rules, doubts })
+    }
+
+    /// What is no mistake for certain and may well be one: words that name nothing that is built in, rules that allow too
+    /// much before a later one can ask. `text` is the document's own.
+    pub fn warnings(&self, text: &str) -> Vec<PolicyError> {
+        let mut warnings = self.doubts.clone();
+        warnings.extend(order::warnings(text, &self.rules));
+        warnings.sort_by_key(|warning| (warning.line, warning.column));
+        warnings
     }
 
     /// The name in `metadata`; empty when it has none.

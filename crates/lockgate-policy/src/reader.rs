@@ -1,17 +1,19 @@
 //! From a rule as written to a rule that can be matched: every mistake is told with its place and its fix.
 
 use crate::condition::Looks;
-use lockgate_core::{BlastLimit, BlastVerdict, Limits, Obligations, RateLimit, Risk, Terms, Verb};
+use lockgate_core::{Action, BlastLimit, BlastVerdict, Limits, Obligations, RateLimit, Risk, Terms, Verb};
 use lockgate_expr::Expression;
 use serde_saphyr::{Location, Spanned};
 
 use crate::document::{
-    ApprovalDocument, AskDocument, BlastDocument, LimitsDocument, List, MatchDocument, RuleDocument,
+    ApprovalDocument, ApproversDocument, AskDocument, BlastDocument, LimitsDocument, List, MatchDocument, RuleDocument,
+    SubjectsDocument,
 };
 use crate::error::PolicyError;
 use crate::matching::{Matcher, RiskSet, Sieves, VerbSet};
 use crate::pattern::{Pattern, ResourcePattern};
 use crate::policy::{Rule, Verdict};
+use crate::vocabulary::{self, Word};
 use crate::{LIST_ENTRIES_MAX, condition};
 
 /// Seconds that a ticket lives where the rule does not say: 10 minutes.
@@ -25,6 +27,9 @@ const APPROVERS_MAX: u32 = 5;
 /// Longest rule name and message, in characters.
 const RULE_NAME_CHARACTERS_MAX: usize = 100;
 const MESSAGE_CHARACTERS_MAX: usize = 500;
+
+/// Longest name of a namespace.
+const NAMESPACE_CHARACTERS_MAX: usize = 63;
 
 /// Shortest window of a limit.
 const WINDOW_SECONDS_MIN: u64 = 1;
@@ -64,10 +69,25 @@ pub(crate) const VERBS: [Verb; 12] = [
 /// Reads one rule, with the text at hand for errors.
 pub(crate) struct Reader<'t> {
     pub(crate) text: &'t str,
+    /// What may be a mistake.
+    pub(crate) doubts: Vec<PolicyError>,
+}
+
+/// Why a word is no entry of a list.
+struct Complaint {
+    /// What is wrong, where more can be said than that it is no entry.
+    message: Option<String>,
+    fix: String,
+}
+
+impl From<&'static str> for Complaint {
+    fn from(fix: &'static str) -> Self {
+        Self { message: None, fix: fix.to_owned() }
+    }
 }
 
 impl Reader<'_> {
-    pub(crate) fn rule(&self, written: RuleDocument) -> Result<Rule, PolicyError> {
+    pub(crate) fn rule(&mut self, written: RuleDocument) -> Result<Rule, PolicyError> {
         let place = written.name.referenced;
         let name = written.name.value;
         if name.is_empty() || name.chars().count() > RULE_NAME_CHARACTERS_MAX || name.chars().any(char::is_control) {
@@ -76,17 +96,14 @@ impl Reader<'_> {
         }
         let when = match &written.when {
             None => None,
-            Some(when) => {
-                self.untagged(when)?;
-                Some(self.condition(&name, when)?)
-            }
+            Some(when) => Some(self.condition(&name, when)?),
         };
         let verdict = match (written.allow, written.deny, written.ask) {
             (Some(allow), None, None) => {
                 let limits = self.limits(allow.limits)?;
                 let obligations =
                     Obligations { mask: allow.mask, record: allow.record, limits, ..Obligations::default() };
-                Verdict::Allow { obligations }
+                Verdict::Allow { obligations, message: self.message(place, allow.message)? }
             }
             (None, Some(deny), None) => Verdict::Deny { message: self.message(place, deny.message)? },
             (None, None, Some(ask)) => self.ask(place, ask)?,
@@ -101,6 +118,7 @@ impl Reader<'_> {
             matcher,
             name,
             line: place.line(),
+            column: place.column(),
             looks: Looks::of(when.as_ref()),
             when,
             verdict,
@@ -112,25 +130,16 @@ impl Reader<'_> {
             .map_err(|error| PolicyError::expression(self.text, when, &format!("`when` of rule `{rule}`"), &error))
     }
 
-    /// Where `!…` stands before the value, YAML takes it for a tag, and the condition would lose it.
-    fn untagged(&self, when: &Spanned<String>) -> Result<(), PolicyError> {
-        let line = when.referenced.line();
-        let index = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
-        let written = self.text.lines().nth(index).unwrap_or_default();
-        let Some((before, value)) = written.split_once("when:") else { return Ok(()) };
-        if !value.trim_start().starts_with('!') {
-            return Ok(());
-        }
-        let spaces = value.chars().take_while(|character| character.is_whitespace()).count();
-        let column = before.chars().count() + "when:".len() + spaces + 1;
-        let message = "YAML takes the `!` at the beginning for itself";
-        let fix = "put the condition in double quotes: `when: \"!('sre' in subject.groups)\"`";
-        Err(PolicyError::in_line(self.text, line, column, message, fix))
-    }
-
     fn ask(&self, place: Location, ask: AskDocument) -> Result<Verdict, PolicyError> {
         let AskDocument { approvers, count, four_eyes, ttl, scopes, message, mask, record, limits } = ask;
-        if let Some(scope) = scopes.iter().flatten().find(|scope| scope.value != "request") {
+        if let Some(none) = scopes.as_ref().filter(|scopes| scopes.value.is_empty()) {
+            return Err(self.error(
+                none.referenced,
+                "scopes is an empty list",
+                "write `scopes: [request]`, or leave it out",
+            ));
+        }
+        if let Some(scope) = scopes.iter().flat_map(|scopes| &scopes.value).find(|scope| scope.value != "request") {
             let shown: String = scope.value.chars().take(32).collect();
             let message = format!("the scope `{shown}` is not offered: an approval covers one request");
             return Err(self.error(scope.referenced, message, "write `scopes: [request]`, or leave it out"));
@@ -151,16 +160,27 @@ impl Reader<'_> {
             None => TTL_SECONDS_DEFAULT,
             Some(ttl) => self.duration("ttl", ttl, TTL_SECONDS_MIN..=TTL_SECONDS_MAX)?,
         };
-        let groups = written.approvers.groups;
-        if let Some(empty) = groups.iter().find(|group| group.value.trim().is_empty()) {
-            return Err(self.error(
-                empty.referenced,
-                format!("an approver group is {:?}", empty.value),
-                "name the group",
-            ));
-        }
-        let approver_groups = groups.into_iter().map(|group| group.value).collect();
+        let approver_groups = self.approver_groups(written.approvers)?;
         Ok(Terms { approver_groups, count, four_eyes: written.four_eyes, ttl_seconds })
+    }
+
+    fn approver_groups(&self, written: Option<ApproversDocument>) -> Result<Vec<String>, PolicyError> {
+        let Some(ApproversDocument { groups }) = written else { return Ok(Vec::new()) };
+        if groups.value.is_empty() {
+            let fix =
+                "name the groups whose members decide, or remove `approvers:`: whoever may approve in the console does";
+            return Err(self.error(groups.referenced, "groups is an empty list", fix));
+        }
+        for group in &groups.value {
+            if group.value.trim().is_empty() {
+                let message = format!("an approver group is {:?}", group.value);
+                return Err(self.error(group.referenced, message, "name the group"));
+            }
+            if let Err(Complaint { message, fix }) = without_prefix(&group.value) {
+                return Err(self.error(group.referenced, message.unwrap_or_default(), fix));
+            }
+        }
+        Ok(groups.value.into_iter().map(|group| group.value).collect())
     }
 
     fn limits(&self, written: Option<Spanned<LimitsDocument>>) -> Result<Option<Limits>, PolicyError> {
@@ -237,8 +257,8 @@ impl Reader<'_> {
         }
     }
 
-    fn matcher(&self, place: Location, written: MatchDocument) -> Result<Matcher, PolicyError> {
-        let subjects = written.subjects.unwrap_or_default();
+    fn matcher(&mut self, place: Location, written: MatchDocument) -> Result<Matcher, PolicyError> {
+        let subjects = self.subjects(written.subjects)?;
         let resource_fields = written.resources.is_some()
             || written.api_groups.is_some()
             || written.namespaces.is_some()
@@ -263,26 +283,38 @@ impl Reader<'_> {
             Some(labels) if labels.value.is_empty() => return Err(self.empty("labelSelector", labels.referenced)),
             labels => labels.map(|labels| labels.value.into_iter().collect()),
         };
+        let mut doubts = Vec::new();
+        let api_groups = self.list("apiGroups", written.api_groups, |written, place| {
+            self.known(vocabulary::api_group(written), place, &mut doubts)?;
+            Ok(Pattern::parse(written)?)
+        })?;
+        let resources = self.list("resources", written.resources, |written, place| {
+            let pattern = resource(written)?;
+            self.known(vocabulary::resource(&pattern, api_groups.as_deref()), place, &mut doubts)?;
+            Ok(pattern)
+        })?;
+        self.doubts.append(&mut doubts);
         Ok(Matcher {
             verbs: self.verbs(written.verbs)?,
             risks,
-            resources: self.list("resources", written.resources, resource)?,
-            api_groups: self.list("apiGroups", written.api_groups, Pattern::parse)?,
-            namespaces: self.list("namespaces", written.namespaces, named)?,
-            names: self.list("names", written.names, named)?,
+            resources,
+            api_groups,
+            namespaces: self.list("namespaces", written.namespaces, |written, _| namespace(written))?,
+            names: self.list("names", written.names, |written, _| object_name(written))?,
             label_selector,
-            non_resource_urls: self.list("nonResourceURLs", written.non_resource_urls, url)?,
-            clusters: self.list("clusters", written.clusters, named)?,
-            environments: self.list("environments", written.environments, named)?,
-            groups: self.list("groups", subjects.groups, named)?,
-            ids: self.list("ids", subjects.ids, named)?,
-            owners: self.list("owners", subjects.owners, named)?,
+            non_resource_urls: self
+                .list("nonResourceURLs", written.non_resource_urls, |written, _| Ok(url(written)?))?,
+            clusters: self.list("clusters", written.clusters, |written, _| Ok(named(written)?))?,
+            environments: self.list("environments", written.environments, |written, _| Ok(named(written)?))?,
+            groups: self.list("groups", subjects.groups, |written, _| group_of_people(written))?,
+            ids: self.list("ids", subjects.ids, |written, _| id(written))?,
+            owners: self.list("owners", subjects.owners, |written, _| Ok(named(written)?))?,
             kinds,
         })
     }
 
     fn verbs(&self, list: Option<List>) -> Result<Option<VerbSet>, PolicyError> {
-        let verbs = self.list("verbs", list, verb)?;
+        let verbs = self.list("verbs", list, |written, _| Ok(verb(written)?))?;
         Ok(verbs.map(|verbs| verbs.into_iter().fold(VerbSet::default(), VerbSet::with)))
     }
 
@@ -290,7 +322,7 @@ impl Reader<'_> {
         &self,
         field: &str,
         list: Option<List>,
-        parse: impl Fn(&str) -> Result<T, &'static str>,
+        mut parse: impl FnMut(&str, Location) -> Result<T, Complaint>,
     ) -> Result<Option<Vec<T>>, PolicyError> {
         let Some(list) = list else { return Ok(None) };
         if list.value.is_empty() {
@@ -301,12 +333,35 @@ impl Reader<'_> {
             return Err(self.error(list.referenced, message, "use a prefix such as `team-*`"));
         }
         let entries = list.value.iter().map(|entry| {
-            parse(&entry.value).map_err(|fix| {
-                let shown: String = entry.value.chars().take(64).collect();
-                self.error(entry.referenced, format!("`{shown}` is no entry for {field}"), fix)
+            parse(&entry.value, entry.referenced).map_err(|Complaint { message, fix }| {
+                let shown = || entry.value.chars().take(64).collect::<String>();
+                let message = message.unwrap_or_else(|| format!("`{}` is no entry for {field}", shown()));
+                self.error(entry.referenced, message, fix)
             })
         });
         entries.collect::<Result<Vec<T>, PolicyError>>().map(Some)
+    }
+
+    fn subjects(&self, written: Option<Spanned<SubjectsDocument>>) -> Result<SubjectsDocument, PolicyError> {
+        let Some(Spanned { value, referenced: place, .. }) = written else { return Ok(SubjectsDocument::default()) };
+        let SubjectsDocument { groups, ids, kinds, owners } = &value;
+        if groups.is_none() && ids.is_none() && kinds.is_none() && owners.is_none() {
+            let fix = "name ids, groups, owners or kinds in it, or remove `subjects:` to match everybody";
+            return Err(self.error(place, "subjects is empty", fix));
+        }
+        Ok(value)
+    }
+
+    /// Passes a word that can match something, and keeps what may be a mistake.
+    fn known(&self, word: Word, place: Location, doubts: &mut Vec<PolicyError>) -> Result<(), Complaint> {
+        match word {
+            Word::Fine => Ok(()),
+            Word::Mistaken(message, fix) => Err(Complaint { message: Some(message), fix }),
+            Word::Doubtful(message, fix) => {
+                doubts.push(self.error(place, message, fix));
+                Ok(())
+            }
+        }
     }
 
     fn empty(&self, field: &str, place: Location) -> PolicyError {
@@ -319,8 +374,80 @@ impl Reader<'_> {
     }
 }
 
+/// Whether a rule can name what the action is about. A client may ask for anything (`GET /api/v1/namespaces/Shop/pod`), and
+/// what no cluster can have no rule may name.
+pub fn nameable(action: &Action) -> bool {
+    if !action.is_resource() {
+        return true;
+    }
+    let subresource = action.subresource.iter().map(|below| format!("/{below}"));
+    let written: String = std::iter::once(action.resource.clone()).chain(subresource).collect();
+    let group = Pattern::Exact(action.api_group.as_str().into());
+    let known = |word: Word| !matches!(word, Word::Mistaken(..));
+    resource(&written).is_ok_and(|pattern| known(vocabulary::resource(&pattern, Some(&[group]))))
+        && known(vocabulary::api_group(&action.api_group))
+        && action.namespace.as_deref().is_none_or(|name| namespace(name).is_ok())
+        && action.name.as_deref().is_none_or(|name| object_name(name).is_ok())
+}
+
 fn named(text: &str) -> Result<Pattern, &'static str> {
     if text.is_empty() { Err("write a name, a beginning such as `team-*`, or `*`") } else { Pattern::parse(text) }
+}
+
+/// A DNS label, or the beginning of one
+/// (<https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names>).
+fn namespace(text: &str) -> Result<Pattern, Complaint> {
+    let pattern = named(text)?;
+    let (Pattern::Exact(label) | Pattern::Prefix(label)) = &pattern else { return Ok(pattern) };
+    let within = label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    let ends = matches!(pattern, Pattern::Exact(_)) && label.ends_with('-');
+    if within && !label.starts_with('-') && !ends && label.len() <= NAMESPACE_CHARACTERS_MAX {
+        return Ok(pattern);
+    }
+    let shown: String = text.chars().take(64).collect();
+    let fix = match text.to_ascii_lowercase() {
+        lower if lower != text && namespace(&lower).is_ok() => format!("did you mean `{lower}`?"),
+        _ => "a namespace has lower-case letters, digits and `-`, at most 63".to_owned(),
+    };
+    Err(Complaint { message: Some(format!("no namespace can be named `{shown}`")), fix })
+}
+
+/// What an object may be called: one segment of a path.
+fn object_name(text: &str) -> Result<Pattern, Complaint> {
+    match text.rsplit_once('/') {
+        Some((_, name)) => Err(Complaint {
+            message: Some(format!("no object can be named `{}`", text.chars().take(64).collect::<String>())),
+            fix: format!("write the name alone: `{}`", name.chars().take(64).collect::<String>()),
+        }),
+        None => Ok(named(text)?),
+    }
+}
+
+/// An id, as the token has it: without the kind that is printed before it.
+fn id(text: &str) -> Result<Pattern, Complaint> {
+    match text.split_once(':') {
+        Some((kind @ ("agent" | "human"), id)) => Err(Complaint {
+            message: Some(format!("ids stand without their kind: `{kind}:` is only printed before them")),
+            fix: format!("write `{id}`, and `kinds: [{kind}]` beside `ids:` if it matters"),
+        }),
+        _ => Ok(named(text)?),
+    }
+}
+
+/// A group, as the token has it: without the prefix that the cluster sees.
+fn group_of_people(text: &str) -> Result<Pattern, Complaint> {
+    without_prefix(text)?;
+    Ok(named(text)?)
+}
+
+fn without_prefix(group: &str) -> Result<(), Complaint> {
+    match group.strip_prefix("lockgate:") {
+        Some(own) => Err(Complaint {
+            message: Some("groups stand as the token has them: `lockgate:` is put before them for the cluster".into()),
+            fix: format!("write `{own}`"),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn resource(text: &str) -> Result<ResourcePattern, &'static str> {

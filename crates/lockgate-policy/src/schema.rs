@@ -1,8 +1,8 @@
 //! JSON Schemas of the documents, for editors.
 //!
 //! Owns the shape alone. What a schema cannot say (conditions, the range of a duration, names that must differ) is told by
-//! [`crate::Policy::parse`], which is the judge; a schema never refuses what it takes, as long as values are written out
-//! and have their type (`null`, and a number where a text belongs, are taken by the parser). The tests hold the two
+//! [`crate::Policy::parse`], which is the judge; a schema never refuses what it takes, as long as values
+//! have their type (a number where a text belongs is taken by the parser). The tests hold the two
 //! together, field by field.
 
 /// The schema of `kind: Policy`, draft 7.

@@ -228,7 +228,7 @@ impl Policy {
     fn allow_parts(&self, first: &Rule, reach: &[&Rule], what: &str) -> Decision {
         let mut obligations: Option<Obligations> = None;
         for rule in reach {
-            if let Verdict::Allow { obligations: own } = &rule.verdict {
+            if let Verdict::Allow { obligations: own, .. } = &rule.verdict {
                 obligations = Some(obligations.map_or_else(|| own.clone(), |all| stricter(&all, own)));
             }
         }

@@ -155,7 +155,8 @@ fn a_wrong_case_says_where_and_how_to_mend_it() {
     for (cases, line, message, fix) in [
         ("mustAllow:\n- gett pods -n shop\n", 8, "`gett` is no verb of the API", "did you mean `get`?"),
         ("mustAllow:\n- exec pods/web\n", 8, "`exec` is no verb", "write `create pods/exec`"),
-        ("mustAllow:\n- get pod web\n", 8, "`pod` is no built-in resource", "in the plural"),
+        ("mustAllow:\n- get pod web\n", 8, "`pod` is the singular", "did you mean `pods`?"),
+        ("mustAllow:\n- get widgets web\n", 8, "`widgets` is no built-in resource", "in the plural"),
         ("mustAllow:\n- get pods web db\n", 8, "`db` is one name too many", "VERB RESOURCE NAME"),
         ("mustAllow:\n- get\n", 8, "`get` needs a resource", "get pods"),
         ("mustAllow:\n- get pods web -n\n", 8, "-n needs a value", "-n VALUE"),

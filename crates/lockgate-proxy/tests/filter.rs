@@ -39,6 +39,9 @@ rules:
 - name: open
   match: {resources: [pods], namespaces: [open]}
   allow: {}
+- name: told
+  match: {resources: [services]}
+  allow: {message: 'Services are moving to the edge cluster.'}
 - name: vault
   match: {resources: [pods], namespaces: [vault, mixed]}
   ask: {approvers: {groups: [sre]}}
@@ -100,6 +103,13 @@ fn script(seen: Seen) -> Reply {
             let metadata = json!({"name": "db", "namespace": "open", "uid": "db", "labels": {"team": "db"}});
             Reply::json(&json!({"kind": "Pod", "apiVersion": "v1", "metadata": metadata}).to_string())
         }
+        "/api/v1/namespaces/shop/services" => {
+            let Reply::Whole(mut answer) = list("ServiceList", vec![object("shop", "web", json!({}))]) else {
+                panic!()
+            };
+            answer.headers_mut().insert("warning", "299 - \"from the cluster\"".parse().unwrap());
+            Reply::Whole(answer)
+        }
         "/api/v1/broken" => Reply::json("[]"),
         _ => Reply::status(404, "application/json", r#"{"kind":"Status","apiVersion":"v1","code":404}"#),
     }
@@ -124,6 +134,18 @@ fn names(list: &Value, field: &str) -> Vec<String> {
 /// The targets of what was sent, without previews.
 fn sent(world: &World) -> Vec<String> {
     world.api.seen().into_iter().map(|seen| seen.target).collect()
+}
+
+#[tokio::test]
+async fn an_allowed_request_brings_the_rules_message_and_keeps_the_clusters_warnings() {
+    let world = world().await;
+    let answer = world.get("/api/v1/namespaces/shop/services").await;
+    assert_eq!(answer.status(), StatusCode::OK, "{}", answer.text());
+    let warnings: Vec<&str> = answer.head.headers.get_all("warning").iter().map(|it| it.to_str().unwrap()).collect();
+    let own = r#"299 lockgate "Services are moving to the edge cluster.""#;
+    assert_eq!(warnings, [r#"299 - "from the cluster""#, own]);
+    let other = world.get("/api/v1/namespaces/shop/configmaps/ours").await;
+    assert!(other.head.headers.get("warning").is_none());
 }
 
 #[tokio::test]

@@ -248,6 +248,8 @@ impl Loaded {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+        // An empty value would count as left out, and a `!…` would lose its text.
+        lockgate_policy::yaml::check(&text).map_err(|error| anyhow!("{}: {error}", path.display()))?;
         let config: Config = serde_saphyr::from_str(&text).map_err(|error| anyhow!("{}: {error}", path.display()))?;
         let directory = path.parent().map(Path::to_path_buf).unwrap_or_default();
         let mut loaded = Self { config, directory };
@@ -362,6 +364,32 @@ policy: {file: policy.yaml}
         let error = read(&MINIMAL.replace("impersonate: agent", "impersonat: agent")).unwrap_err();
         let text = format!("{error:#}");
         assert!(text.contains("impersonat") && text.contains("line 13"), "{text}");
+    }
+
+    #[test]
+    fn a_value_that_is_left_empty_is_refused_with_its_line() {
+        for (from, to, line, field) in [
+            ("    environment: production", "    environment:", 11, "environment"),
+            ("certificate: {file: tls.crt}", "certificate: ~", 3, "certificate"),
+            ("policy: {file: policy.yaml}", "policy: {file: policy.yaml}\nconsole:", 15, "console"),
+            ("policy: {file: policy.yaml}", "policy: {file: policy.yaml, shadow: null}", 14, "shadow"),
+        ] {
+            let text = format!("{:#}", read(&MINIMAL.replace(from, to)).unwrap_err());
+            assert!(
+                text.contains(&format!("line {line}, ")) && text.contains(&format!("`{field}` has no value")),
+                "{text}"
+            );
+            assert!(text.contains("fix: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_yaml_would_take_for_a_tag_is_refused() {
+        let when = "agents: {when: !has(claims.azp), id: ";
+        let text = format!("{:#}", read(&MINIMAL.replace("agents: {id: ", when)).unwrap_err());
+        assert!(text.contains("line 8, ") && text.contains("double quotes"), "{text}");
+        let text = format!("{:#}", read(&MINIMAL.replace("state}", "&here state}")).unwrap_err());
+        assert!(text.contains("line 4, ") && text.contains("anchors"), "{text}");
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl PolicyTest {
     /// Reads a document of kind `PolicyTest`.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         crate::document::check_length(text)?;
-        let document: TestDocument = serde_saphyr::from_str(text).map_err(|error| PolicyError::yaml(text, &error))?;
+        let document: TestDocument = crate::yaml::read(text, &["object", "oldObject"])?;
         crate::document::expect(text, &document.api_version, "apiVersion", crate::API_VERSION)?;
         crate::document::expect(text, &document.kind, "kind", "PolicyTest")?;
         let reader = Reader { text, defaults: &document.defaults };
@@ -176,7 +176,7 @@ impl Reader<'_> {
             mask: case.mask,
             approver_groups: case
                 .approvers
-                .map(|approvers| approvers.groups.into_iter().map(|group| group.value).collect()),
+                .map(|approvers| approvers.groups.value.into_iter().map(|group| group.value).collect()),
             count: case.count,
             four_eyes: case.four_eyes,
         };

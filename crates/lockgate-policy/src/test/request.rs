@@ -8,7 +8,7 @@
 use lockgate_core::{Action, ExecOptions, Options, PatchType, Risk, Stream, Verb};
 use serde_json::Value;
 
-use crate::risk;
+use crate::{risk, vocabulary};
 
 /// A request as a case gives it.
 #[derive(Debug, Clone)]
@@ -288,10 +288,13 @@ fn group_of(resource: &str) -> Result<&'static str, Wrong> {
         [only] => Ok(only),
         // `events` is the one: kubectl too takes the core group's.
         many if many.contains(&"") => Ok(""),
-        [] => wrong(
-            format!("`{}` is no built-in resource", resource.chars().take(64).collect::<String>()),
-            "write it in the plural, with its group when it is a custom resource: `widgets.example.com`",
-        ),
+        [] => match vocabulary::meant(resource) {
+            Some((message, name)) => wrong(message, format!("did you mean `{name}`?")),
+            None => wrong(
+                format!("`{}` is no built-in resource", resource.chars().take(64).collect::<String>()),
+                "write it in the plural, with its group when it is a custom resource: `widgets.example.com`",
+            ),
+        },
         many => wrong(
             format!("`{resource}` stands in the groups {}", many.join(", ")),
             format!("write `{resource}.{}`, say", many.first().unwrap_or(&"")),

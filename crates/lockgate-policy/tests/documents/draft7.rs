@@ -76,6 +76,7 @@ impl Schema {
             "oneOf" => alternatives() == 1,
             "anyOf" => alternatives() > 0,
             "allOf" => return wanted.as_array().unwrap().iter().try_for_each(fits),
+            "not" => fits(wanted).is_err(),
             "if" => fits(wanted).is_err() || fits(&schema["then"]).is_ok(),
             "minItems" => !value.is_array() || length(value) >= Some(bound()),
             "maxItems" => !value.is_array() || length(value) <= Some(bound()),

@@ -25,6 +25,26 @@ fn of_documents() {
 }
 
 #[test]
+fn of_values_left_empty() {
+    insta::assert_snapshot!(shown(&mistakes::OF_EMPTY_VALUES));
+}
+
+#[test]
+fn of_tags_and_anchors() {
+    insta::assert_snapshot!(shown(&mistakes::OF_TAGS));
+}
+
+#[test]
+fn of_words_that_match_nothing() {
+    insta::assert_snapshot!(shown(&mistakes::OF_DEAD_WORDS));
+}
+
+#[test]
+fn of_fields_out_of_place() {
+    insta::assert_snapshot!(shown(&mistakes::OF_PLACES));
+}
+
+#[test]
 fn of_matches() {
     insta::assert_snapshot!(shown(&mistakes::OF_MATCHES));
 }

@@ -10,6 +10,7 @@ mod golden;
 mod guide;
 mod mistakes;
 mod schemas;
+mod warnings;
 
 use draft7::Schema;
 

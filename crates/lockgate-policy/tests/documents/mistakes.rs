@@ -72,12 +72,22 @@ const fn of_test(mistake: Mistake) -> Mistake {
 
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = Mistake> {
-    let groups = [&OF_DOCUMENTS[..], &OF_MATCHES, &OF_EFFECTS, &OF_CONDITIONS, &OF_TESTS];
+    let groups = [
+        &OF_DOCUMENTS[..],
+        &OF_EMPTY_VALUES,
+        &OF_TAGS,
+        &OF_DEAD_WORDS,
+        &OF_PLACES,
+        &OF_MATCHES,
+        &OF_EFFECTS,
+        &OF_CONDITIONS,
+        &OF_TESTS,
+    ];
     groups.into_iter().flatten().copied()
 }
 
 /// Of the document and its fields.
-pub(crate) const OF_DOCUMENTS: [Mistake; 21] = [
+pub(crate) const OF_DOCUMENTS: [Mistake; 22] = [
     yaml("a tab", "rules:\n\t»- name: a\n\t  allow: {}"),
     yaml("a bracket that is not closed", "rules:\n- name: a\n  match: {namespaces: »[shop}\n  allow: {}"),
     yaml("a quote that is not closed", "rules:\n- name: a\n  deny: {message: »\"Off limits.}\n"),
@@ -87,6 +97,7 @@ pub(crate) const OF_DOCUMENTS: [Mistake; 21] = [
     whole(shape("another version", "apiVersion: »lockgate.dev/v2\nkind: Policy\nrules: []")),
     whole(shape("another kind", "apiVersion: lockgate.dev/v1\nkind: »Role\nrules: []")),
     whole(yaml("nothing at all", "")),
+    whole(yaml("nothing but a comment", "---\n# to be written")),
     whole(shape("no rules", "apiVersion: lockgate.dev/v1\n»kind: Policy")),
     shape("rules by name", "rules:\n  »read: {allow: {}}"),
     shape("a word of another tool", "rules: []\n»spec: {}"),
@@ -99,6 +110,131 @@ pub(crate) const OF_DOCUMENTS: [Mistake; 21] = [
     meaning("a name twice", "rules:\n- name: a\n  allow: {}\n- name: »a\n  deny: {}"),
     shape("a field for a test in a policy", "rules: []\n»mustAllow: [get pods]"),
     shape("metadata of Kubernetes", "metadata: {name: a, »namespace: shop}\nrules: []"),
+];
+
+/// Of values that were left empty: without one, the field would be as good as left out.
+pub(crate) const OF_EMPTY_VALUES: [Mistake; 23] = [
+    shape(
+        "groups to be filled in",
+        "rules:\n- name: a\n  match:\n    subjects:\n      »groups:      # TODO\n  allow: {}",
+    ),
+    shape(
+        "groups to be filled in, in one line",
+        "rules:\n- name: a\n  match: {subjects: {»groups: }, namespaces: [shop]}\n  allow: {}",
+    ),
+    shape("namespaces to be filled in", "rules:\n- name: a\n  match: {»namespaces: , verbs: [get]}\n  allow: {}"),
+    shape("a tilde for a list", "rules:\n- name: a\n  match: {»names: ~}\n  allow: {}"),
+    shape("the word null", "rules:\n- name: a\n  match: {»risk: null}\n  allow: {}"),
+    shape("the word null in capitals", "rules:\n- name: a\n  match: {»clusters: NULL}\n  allow: {}"),
+    shape("an entry to be filled in", "rules:\n- name: a\n  match:\n    namespaces:\n    -»\n  allow: {}"),
+    shape("null for an entry", "rules:\n- name: a\n  match: {namespaces: [shop, »null]}\n  allow: {}"),
+    shape("a match to be filled in", "rules:\n- name: a\n  »match:\n  allow: {}"),
+    shape("subjects to be filled in", "rules:\n- name: a\n  match:\n    »subjects:\n  allow: {}"),
+    shape("subjects with nothing in them", "rules:\n- name: a\n  match: {subjects: »{}}\n  allow: {}"),
+    shape("a label's value", "rules:\n- name: a\n  match: {labelSelector: {»app: }}\n  allow: {}"),
+    shape("a condition to be filled in", "rules:\n- name: a\n  »when:\n  allow: {}"),
+    shape("allow with nothing behind it", "rules:\n- name: a\n  »allow:"),
+    shape("ask with nothing behind it", "rules:\n- name: a\n  »ask:\n- {name: b, allow: {}}"),
+    shape("an effect in a set", "rules:\n- {name: a, »allow}"),
+    shape("approvers to be filled in", "rules:\n- name: a\n  ask:\n    »approvers:\n    count: 1"),
+    shape("limits to be filled in", "rules:\n- name: a\n  allow: {»limits: }"),
+    shape("a preset to be filled in", "»preset:\nrules: []"),
+    shape("rules to be filled in", "»rules:"),
+    shape("metadata to be filled in", "»metadata:\nrules: []"),
+    yaml("a name that is left out", "rules:\n- name: a\n  allow: {}\n  »: x"),
+    of_test(shape("a case to be filled in", "mustDeny:\n- {request: get pods, »rule: }")),
+];
+
+/// Of what YAML takes for itself.
+pub(crate) const OF_TAGS: [Mistake; 13] = [
+    yaml("a condition that begins with `!`", "rules:\n- name: a\n  when: »!has(object.spec.paused)\n  allow: {}"),
+    yaml(
+        "a condition that begins with `!`, apart",
+        "rules:\n- name: a\n  when: »! has(object.spec.paused)\n  allow: {}",
+    ),
+    yaml("a condition that begins with `!(`", "rules:\n- name: a\n  when: »!('sre' in subject.groups)\n  deny: {}"),
+    yaml(
+        "a condition that begins with `!` on the next line",
+        "rules:\n- name: a\n  when:\n    »!has(object.spec.paused)\n  allow: {}",
+    ),
+    yaml(
+        "a condition that begins with `!` in braces",
+        "rules:\n- {name: a, when: »!has(object.spec.paused), allow: {}}",
+    ),
+    yaml("a condition that goes on after `!…`", "rules:\n- name: a\n  when: »!action.dryRun || false\n  allow: {}"),
+    yaml("a tag of YAML itself", "rules:\n- name: a\n  when: »!!str action.dryRun\n  allow: {}"),
+    yaml("a tagged list", "rules:\n- name: a\n  match: {namespaces: »!mine [shop]}\n  allow: {}"),
+    yaml("a tagged map", "rules:\n- name: a\n  match: »!mine {namespaces: [shop]}\n  allow: {}"),
+    yaml("an anchor", "rules:\n- name: a\n  match: {namespaces: &shops »[shop]}\n  allow: {}"),
+    yaml("an anchor at nothing", "rules:\n- name: a\n  match:\n    namespaces: &shops»\n  allow: {}"),
+    yaml("a merge key", "rules:\n- name: a\n  match: {»<<: {verbs: [get]}}\n  allow: {}"),
+    of_test(yaml("a tag in a test", "mustAllow:\n- {request: get pods, object: {a: »!x 1}}")),
+];
+
+/// Of words that can match nothing, so that a rule that denies would deny nothing.
+pub(crate) const OF_DEAD_WORDS: [Mistake; 27] = [
+    shape(
+        "the core group by name",
+        "rules:\n- name: a\n  match: {apiGroups: [»core], resources: [secrets]}\n  deny: {}",
+    ),
+    shape("the core group's version", "rules:\n- name: a\n  match: {apiGroups: [»v1]}\n  deny: {}"),
+    shape("a group with its version", "rules:\n- name: a\n  match: {apiGroups: [»apps/v1]}\n  deny: {}"),
+    shape("a group in capitals", "rules:\n- name: a\n  match: {apiGroups: [»Apps]}\n  deny: {}"),
+    meaning("half a group", "rules:\n- name: a\n  match: {apiGroups: [»networking]}\n  deny: {}"),
+    meaning("a misspelt group", "rules:\n- name: a\n  match: {apiGroups: [»app]}\n  deny: {}"),
+    meaning("a singular", "rules:\n- name: a\n  match: {resources: [»secret]}\n  deny: {}"),
+    meaning(
+        "a singular beside its group",
+        "rules:\n- name: a\n  match: {apiGroups: [apps], resources: [»deployment]}\n  deny: {}",
+    ),
+    meaning("a singular with -y", "rules:\n- name: a\n  match: {resources: [»networkpolicy]}\n  deny: {}"),
+    meaning("a short name", "rules:\n- name: a\n  match: {resources: [»deploy, po]}\n  deny: {}"),
+    meaning("a short name with a subresource", "rules:\n- name: a\n  match: {resources: [»po/exec]}\n  deny: {}"),
+    meaning("a subresource for a resource", "rules:\n- name: a\n  match: {resources: [»exec]}\n  deny: {}"),
+    meaning("scale for a resource", "rules:\n- name: a\n  match: {resources: [»scale]}\n  deny: {}"),
+    meaning("a misspelt resource", "rules:\n- name: a\n  match: {resources: [»deploymnets]}\n  deny: {}"),
+    meaning(
+        "a resource of another group",
+        "rules:\n- name: a\n  match: {apiGroups: [apps], resources: [»services]}\n  deny: {}",
+    ),
+    meaning(
+        "a resource of two other groups",
+        "rules:\n- name: a\n  match: {apiGroups: [apps, batch], resources: [»pods]}\n  deny: {}",
+    ),
+    meaning("logs in the plural", "rules:\n- name: a\n  match: {resources: [»pods/logs]}\n  deny: {}"),
+    meaning("kubectl's port-forward", "rules:\n- name: a\n  match: {resources: [»pods/port-forward]}\n  deny: {}"),
+    meaning(
+        "a subresource of another resource",
+        "rules:\n- name: a\n  match: {resources: [»deployments/exec]}\n  deny: {}",
+    ),
+    meaning("a misspelt subresource of all", "rules:\n- name: a\n  match: {resources: [»'*/exe']}\n  deny: {}"),
+    shape("an id as it is printed", "rules:\n- name: a\n  match: {subjects: {ids: [»'agent:x']}}\n  deny: {}"),
+    shape(
+        "a person's id as it is printed",
+        "rules:\n- name: a\n  match: {subjects: {ids: [»'human:jane']}}\n  deny: {}",
+    ),
+    shape(
+        "a group as the cluster sees it",
+        "rules:\n- name: a\n  match: {subjects: {groups: [»'lockgate:deployers']}}\n  deny: {}",
+    ),
+    shape("a namespace in capitals", "rules:\n- name: a\n  match: {namespaces: [»Shop]}\n  deny: {}"),
+    shape("a namespace with a dot", "rules:\n- name: a\n  match: {namespaces: [»shop.eu]}\n  deny: {}"),
+    shape("a name with its namespace", "rules:\n- name: a\n  match: {names: [»shop/web]}\n  deny: {}"),
+    of_test(meaning("a short name in a test", "mustDeny:\n- »get po web -n shop")),
+];
+
+/// Of fields that stand one level too high or too low.
+pub(crate) const OF_PLACES: [Mistake; 10] = [
+    shape("risk beside match", "rules:\n- name: a\n  »risk: [read]\n  allow: {}"),
+    shape("resources beside match", "rules:\n- name: a\n  »resources: [pods]\n  allow: {}"),
+    shape("groups beside match", "rules:\n- name: a\n  »groups: [sre]\n  allow: {}"),
+    shape("groups in match", "rules:\n- name: a\n  match: {»groups: [sre]}\n  allow: {}"),
+    shape("groups as a word", "rules:\n- name: a\n  match: {subjects: {groups: »sre}}\n  allow: {}"),
+    shape("when in match", "rules:\n- name: a\n  match: {»when: action.dryRun}\n  allow: {}"),
+    shape("approvers beside ask", "rules:\n- name: a\n  ask: {}\n  »approvers: {groups: [sre]}"),
+    shape("a message beside deny", "rules:\n- name: a\n  deny: {}\n  »message: No."),
+    shape("impersonate in allow", "rules:\n- name: a\n  allow: {»impersonate: agent}"),
+    shape("a resource as a word", "rules:\n- name: a\n  match: {resources: »pods, verbs: [get]}\n  allow: {}"),
 ];
 
 /// Of what a rule matches.
@@ -123,13 +259,20 @@ pub(crate) const OF_MATCHES: [Mistake; 14] = [
 ];
 
 /// Of effects and obligations.
-pub(crate) const OF_EFFECTS: [Mistake; 23] = [
+pub(crate) const OF_EFFECTS: [Mistake; 27] = [
     shape("no effect", "rules:\n- name: »a\n  match: {verbs: [get]}"),
     shape("two effects", "rules:\n- name: »a\n  allow: {}\n  deny: {}"),
-    shape("an effect with nothing behind it", "rules:\n- name: »a\n  allow:"),
     shape("an effect as a word", "rules:\n- name: a\n  »effect: allow"),
     shape("another word for an effect", "rules:\n- name: a\n  »permit: {}"),
     shape("an effect as a switch", "rules:\n- name: a\n  allow: »true"),
+    shape("an effect with a text", "rules:\n- name: a\n  deny: »\"no\""),
+    shape("approvers without a group", "rules:\n- name: a\n  ask: {approvers: {groups: »[]}}"),
+    shape("approvers of nothing", "rules:\n- name: a\n  ask: {approvers: »{}}"),
+    shape(
+        "an approver group as the cluster sees it",
+        "rules:\n- name: a\n  ask: {approvers: {groups: [»'lockgate:sre']}}",
+    ),
+    shape("no scope at all", "rules:\n- name: a\n  ask: {scopes: »[]}"),
     shape("a mask that is none", "rules:\n- name: a\n  allow: {mask: »none}"),
     shape("neither yes nor no", "rules:\n- name: a\n  allow: {record: »sometimes}"),
     shape("approvers without groups", "rules:\n- name: a\n  ask: {approvers: »[sre]}"),
@@ -150,8 +293,7 @@ pub(crate) const OF_EFFECTS: [Mistake; 23] = [
 ];
 
 /// Of conditions.
-pub(crate) const OF_CONDITIONS: [Mistake; 17] = [
-    yaml("an exclamation mark that YAML reads", "rules:\n- name: a\n  when: »!('sre' in subject.groups)\n  deny: {}"),
+pub(crate) const OF_CONDITIONS: [Mistake; 16] = [
     yaml("a quoted word first", "rules:\n- name: a\n  when: 'sre' »in subject.groups\n  deny: {}"),
     meaning("half an expression", "rules:\n- name: a\n  when: action.verb ==»\n  allow: {}"),
     meaning("`and` for `&&`", "rules:\n- name: a\n  when: action.dryRun »and action.stdin\n  allow: {}"),

@@ -16,6 +16,7 @@ fn rule(fields: &str) -> String {
 fn good() -> Vec<(Kind, String)> {
     let rules = [
         "allow: {}",
+        "allow: {message: m}",
         "allow: {mask: 'off', record: false, limits: {rate: {requests: 120, per: 1m}}}",
         "allow: {limits: {blast: {deletes: 10, per: 10m, ask: {count: 2, fourEyes: true, ttl: 5m, approvers: {groups: [sre]}}}}}",
         "allow: {limits: {blast: {deletes: 1, per: 1h, deny: {}}}}",

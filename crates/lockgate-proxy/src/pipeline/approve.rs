@@ -304,6 +304,7 @@ fn permit(understood: Understood, decision: Decision, grant: Option<Grant>) -> R
         flow: flow(&info, &options),
         info,
         mask: decision.obligations.mask,
+        message: decision.message.clone().filter(|_| decision.effect == Effect::Allow),
         view,
         review,
         identity: identity(&caller.subject),

@@ -12,7 +12,7 @@ use lockgate_wire::accept::{self, AnswerForm, UpstreamAccept, Wanted};
 use lockgate_wire::filter::{FilterSummary, Form};
 use lockgate_wire::mask::{MaskLimits, MaskPlan, Masker, Profile};
 use lockgate_wire::review::Review;
-use lockgate_wire::{RequestInfo, WireError};
+use lockgate_wire::{RequestInfo, WireError, status};
 
 use super::{Forwarded, Masked, Refusal, Stop, Way, review};
 use crate::answer::{AnswerError, AnswerStream, Cut, Duties};
@@ -50,7 +50,7 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
         Err(refusal) => return Err(Stop::failed(receipt, refusal)),
     };
     let (head, mut body) = response.into_parts();
-    let Way { info, view, review, action, mask, caller, .. } = *way;
+    let Way { info, view, review, action, mask, message, caller, .. } = *way;
     let masker = (form == AnswerForm::Json && mask == MaskProfile::Strict && info.is_resource()).then(|| {
         let watch = action.stream == Stream::Watch;
         let plan = MaskPlan::for_resource(&info.api_group, &info.resource, watch, Profile::Secrets);
@@ -87,7 +87,8 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
     if changed {
         answer.headers_mut().remove(header::CONTENT_LENGTH);
     }
-    if let Some(warning) = warning {
+    let message = message.and_then(|message| HeaderValue::try_from(status::warning(&message)).ok());
+    for warning in [warning, message].into_iter().flatten() {
         answer.headers_mut().append(header::WARNING, warning);
     }
     Ok(Masked::Answer { response: answer, receipt, ending, upstream_status: head.status.as_u16() })

@@ -167,6 +167,8 @@ pub(crate) struct Way {
     pub(crate) flow: Flow,
     pub(crate) info: RequestInfo,
     pub(crate) mask: MaskProfile,
+    /// What the rule that allows says to the caller.
+    pub(crate) message: Option<String>,
     pub(crate) view: Option<View>,
     pub(crate) review: Option<review::Review>,
     pub(crate) caller: Authenticated,

@@ -126,6 +126,8 @@ impl Client {
         }
         let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let file = std::path::absolute(&file).with_context(|| format!("cannot resolve {}", file.display()))?;
+        lockgate_policy::yaml::check(&text)
+            .map_err(|error| anyhow::anyhow!("{} is not a valid client file:\n{error}", file.display()))?;
         let written: Written = serde_saphyr::from_str(&text)
             .map_err(|error| anyhow::anyhow!("{} is not a valid client file:\n{error}", file.display()))?;
         Self::resolve(file, written)

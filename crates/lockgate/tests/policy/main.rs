@@ -109,6 +109,28 @@ fn check_shows_place_line_and_fix_of_each_bad_file() {
 }
 
 #[test]
+fn check_warns_of_what_may_be_meant_and_strict_makes_it_fail() {
+    let routine = "- name: routine\n  match: {resources: [deployments, widgets], verbs: [patch]}\n  allow: {}\n";
+    let loose = POLICY.replace("- name: destructive", &format!("{routine}- name: destructive"));
+    let room = Room::new().with("loose.yaml", &loose).with("good.yaml", POLICY);
+    let text = said(&room.run(&["policy", "check", "loose.yaml"]), 0);
+    assert!(text.starts_with("loose.yaml: valid (policy shop, 4 rules, revision "), "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[1],
+        "loose.yaml:11:9: warning: rule `routine` allows what turns out to be destructive before rule `destructive` can ask"
+    );
+    assert!(lines[3].contains("11 | - name: routine") && lines[5].starts_with("fix: list the classes"), "{text}");
+    assert_eq!(lines[6], "loose.yaml:12:36: warning: `widgets` is no built-in resource", "{text}");
+    said(&room.run(&["policy", "check", "--strict", "loose.yaml"]), 1);
+    said(&room.run(&["policy", "check", "--strict", "good.yaml"]), 0);
+    let found = data(&room.run(&["policy", "check", "loose.yaml", "-o", "json"]), 0);
+    let warnings = found[0]["warnings"].as_array().unwrap();
+    assert_eq!((&found[0]["valid"], warnings.len()), (&json!(true), 2));
+    assert_eq!((&warnings[1]["line"], &warnings[1]["column"]), (&json!(12), &json!(36)));
+}
+
+#[test]
 fn explain_tells_rule_terms_and_why_no_other_rule() {
     let room = Room::new().with("policy.yaml", POLICY);
     let asked = ["policy", "explain", "--policy", "policy.yaml", "--as", "agent:x", "--groups", "dev,ops"];

@@ -95,6 +95,9 @@ impl Seen {
             };
             return self.leave_out(record, &why);
         }
+        if !lockgate_policy::nameable(action) {
+            return self.leave_out(record, "of something that no cluster can have");
+        }
         for grant in grants(record, action) {
             let sight = bounded(&mut self.grants, grant, &mut self.overflowed);
             sight.extend_names(grant_name(action));

@@ -211,6 +211,36 @@ fn few_names_are_kept_and_many_are_not() {
 }
 
 #[test]
+fn what_no_cluster_can_have_is_left_out_and_told() {
+    let in_force = Policy::parse(IN_FORCE).unwrap();
+    let (action, options) = request(&mut Dice(1));
+    let pod = |resource: &str, namespace: &str| Action {
+        verb: Verb::Get,
+        api_group: String::new(),
+        resource: resource.into(),
+        subresource: None,
+        namespace: Some(namespace.into()),
+        name: Some("web".into()),
+        risk: Risk::Masked,
+        stream: Stream::None,
+        ..action.clone()
+    };
+    let mut seen = Seen::default();
+    for (number, (resource, namespace)) in [("pods", "shop"), ("pod", "shop"), ("pods", "Shop")].into_iter().enumerate()
+    {
+        let mut record = record(number, &in_force, (pod(resource, namespace), options.clone()), true);
+        let status = Some(if number == 0 { 200 } else { 404 });
+        record.upstream = Some(lockgate_core::UpstreamFacts { user: "agent:x".into(), status });
+        record.decision.as_mut().unwrap().effect = Effect::Allow;
+        seen.add(&record);
+    }
+    let text = rules::text(&rules::policy(&seen, &seen.subject.clone().unwrap()));
+    Policy::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assert!(text.contains("resources: [pods]") && !text.contains("Shop"), "{text}");
+    assert_eq!(seen.left_out.len(), 2, "{:?}", seen.left_out);
+}
+
+#[test]
 fn the_clusters_grant_knows_sessions_subresources_and_applies() {
     let in_force = Policy::parse(IN_FORCE).unwrap();
     let (action, _) = request(&mut Dice(1));
