@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use e2e::oracle::corpus::{self, corpus, not_canonical, recorded};
 use e2e::oracle::{
-    Differences, Release, Stand, compare_twins, corrupt_protobuf_does_not_reach_the_cluster, judge, prepare, send,
+    Differences, Release, Stand, compare_spellings, compare_twins, corrupt_protobuf_does_not_reach_the_cluster, judge,
+    prepare, send,
 };
 use tokio::time::Instant;
 
@@ -16,6 +17,8 @@ use tokio::time::Instant;
 const JOINED_MIN: usize = 5_000;
 /// Objects that the API server must take in protobuf and in JSON.
 const TWINS_TAKEN_MIN: usize = 60;
+/// YAML bodies that the API server must take.
+const SPELLINGS_TAKEN_MIN: usize = 250;
 
 fn file(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle").join(name).to_str().unwrap().to_owned()
@@ -30,6 +33,10 @@ async fn the_action_is_what_the_api_server_logs(release: Release, differences: &
     eprintln!("{}: {twins}", stand.version());
     assert!(twins.faults.is_empty(), "{twins}:\n{}", twins.faults.join("\n"));
     assert!(twins.taken >= TWINS_TAKEN_MIN, "{twins}");
+    let spellings = compare_spellings(&stand).await;
+    eprintln!("{}: {spellings}", stand.version());
+    assert!(spellings.faults.is_empty(), "{spellings}:\n{}", spellings.faults.join("\n"));
+    assert!(spellings.taken >= SPELLINGS_TAKEN_MIN, "{spellings}");
     corrupt_protobuf_does_not_reach_the_cluster(&stand).await;
     let asked = corpus(&resources);
     let canonical = asked.len();

@@ -305,11 +305,12 @@ fn a_dry_run_in_effect_is_masked_but_for_collections_secrets_and_reviews() {
     for what in [
         "delete apps/deployments",
         "create rbac.authorization.k8s.io/roles",
-        "patch example.com/widgets",
+        "patch policy/poddisruptionbudgets",
         "delete -/namespaces",
     ] {
         assert_eq!(dry(what), Masked, "{what}");
     }
+    assert_eq!(dry("patch example.com/widgets"), Ask, "an aggregated server may do it anyway");
     assert_eq!(dry("deletecollection -/pods"), Mass);
     assert_eq!(dry("patch -/secrets"), Ask);
     assert_eq!(dry("create -/serviceaccounts/token"), Escalation);

@@ -215,6 +215,48 @@ async fn what_was_denied_stays_denied_in_every_guise() {
     assert_eq!(later.status(), StatusCode::OK, "a denial does not stand for ever: {}", later.text());
 }
 
+/// A scale to none in spellings that the API server takes for one, and patches of which nobody can tell what they do.
+#[tokio::test]
+async fn a_denial_stands_against_every_spelling_of_none_and_what_cannot_be_worked_out() {
+    let clock = PausedClock::default();
+    let api = ApiServer::new(Protocol::Http2, |_| {
+        Reply::json(
+            r#"{"kind":"Deployment","apiVersion":"apps/v1","metadata":{"name":"web","uid":"u"},"spec":{"replicas":3}}"#,
+        )
+    });
+    let world = World::at(POLICY, api, impatient(), Arc::new(clock.clone())).await;
+    denied(&world, &clock, WEB).await;
+    let scale = format!("{WEB}/scale");
+    let (merge, strategic) = ("application/merge-patch+json", "application/strategic-merge-patch+json");
+    let (apply, operations) = ("application/apply-patch+yaml", "application/json-patch+json");
+    let send = async |path: &str, content_type: &str, body: &str| {
+        let mut sent = request("PATCH", &format!("{path}?fieldManager=a"), body);
+        sent.headers_mut().insert("content-type", content_type.parse().unwrap());
+        world.send(sent).await
+    };
+    for (path, content_type, body) in [
+        (WEB, merge, r#"{"spec":{"replicas":-0}}"#),
+        (&scale, merge, r#"{"spec":{"replicas":-0}}"#),
+        (WEB, strategic, r#"{"spec":{"replicas":4294967296}}"#),
+        (WEB, strategic, r#"{"spec":{"replicas":0.0}}"#),
+        (WEB, apply, "spec: {replicas: 00}"),
+        (WEB, apply, "spec: {replicas: 0.}"),
+        (&scale, apply, "spec: {replicas: 0x0}"),
+        (&scale, operations, r#"[{"op":"copy","from":"/status/observedGeneration","path":"/spec/replicas"}]"#),
+        (&scale, operations, r#"[{"op":"copy","from":"/foo","path":"/spec"}]"#),
+        (&scale, operations, r#"[{"op":"copy","from":"/metadata","path":"/spec"}]"#),
+        (WEB, operations, r#"[{"op":"move","from":"/nowhere","path":"/metadata/labels"}]"#),
+    ] {
+        let answer = send(path, content_type, body).await;
+        assert_eq!(reason(&answer), "ApprovalDenied", "{path} {body}: {}", answer.text());
+    }
+    assert_eq!(writes(&world), 0);
+    for (content_type, body) in [(merge, r#"{"spec":{"replicas":4.0}}"#), (apply, "spec: {replicas: 04}")] {
+        let answer = send(WEB, content_type, body).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{body}: {}", answer.text());
+    }
+}
+
 #[tokio::test]
 async fn a_human_lets_a_denied_request_be_asked_again() {
     let clock = PausedClock::default();

@@ -73,6 +73,7 @@ struct Cluster {
     name: String,
     admin_kubeconfig: PathBuf,
     api_server: String,
+    ca_file: PathBuf,
     kubectl: PathBuf,
     audit_log: PathBuf,
     version: String,
@@ -155,6 +156,17 @@ impl Stand {
     /// A client of the cluster through the gateway.
     pub fn client(&self, agent: Agent) -> Client {
         self.gateway.client(&self.certificate.certificate, &self.token(agent))
+    }
+
+    /// A client of the API server itself, which may do everything there.
+    ///
+    /// # Panics
+    /// If there is no token for it.
+    pub async fn direct(&self) -> Client {
+        let token = self.admin(&["create", "token", "direct", "--namespace", NAMESPACE]).await.out();
+        let address = self.cluster.0.api_server.trim_start_matches("https://").parse().expect("an address");
+        let authority = std::fs::read_to_string(&self.cluster.0.ca_file).expect("the cluster's authority");
+        Client::new(address, &authority, token.trim(), "")
     }
 
     fn token(&self, agent: Agent) -> String {

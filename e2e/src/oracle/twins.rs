@@ -22,7 +22,7 @@ const JSON: &str = "application/json";
 /// Kinds whose values are masked in Lockgate's log: what it read of them cannot be compared there.
 const MASKED_IN_THE_LOG: [&str; 2] = ["Secret", "TokenReview"];
 /// What the API server makes anew for each request.
-const VOLATILE: [&str; 10] = [
+const VOLATILE: [&str; 11] = [
     "uid",
     "creationTimestamp",
     "deletionTimestamp",
@@ -31,6 +31,7 @@ const VOLATILE: [&str; 10] = [
     "token",
     "expirationTimestamp",
     "lastTransitionTime",
+    "lastPhaseTransitionTime",
     "controller-uid",
     "batch.kubernetes.io/controller-uid",
 ];

@@ -298,6 +298,7 @@ fn guards<'n>(of: &impl Fn(&'static str) -> Row<'n>) -> Vec<Row<'n>> {
             .kubectl("create scheduling.k8s.io/priorityclasses", "ask", "create priorityclass p --value=1000")
             .raw("create flowcontrol.apiserver.k8s.io/flowschemas", "ask", "POST", "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas", JSON, json!({"metadata": {"name": "f"}}))
             .kubectl("delete policy/poddisruptionbudgets", "ask", "delete poddisruptionbudget web --wait=false")
+            .kubectl("patch policy/poddisruptionbudgets", "ask", r#"patch poddisruptionbudget web --type=merge -p {"spec":{"minAvailable":0}}"#)
             .kubectl("patch -/services", "ask", r#"patch service web -p {"spec":{"externalIPs":["192.0.2.1"]}}"#)
             .kubectl("create -/services", "ask", "create service externalname out --external-name=example.com")
             .raw("create discovery.k8s.io/endpointslices", "ask", "POST", "/apis/discovery.k8s.io/v1/namespaces/{ns}/endpointslices", JSON, json!({"metadata": {"name": "e"}, "addressType": "IPv4", "endpoints": []})),
@@ -415,6 +416,8 @@ fn losses<'n>(of: &impl Fn(&'static str) -> Row<'n>) -> Vec<Row<'n>> {
             .raw("update apps/deployments/scale", "destructive", "PUT", scale, JSON, json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "web", "namespace": "{ns}"}, "spec": {"replicas": 2}}))
             .raw("patch apps/deployments", "destructive", "PATCH", web, STRATEGIC, json!({"spec": {"replicas": 2}}))
             .raw("patch apps/deployments", "destructive", "PATCH", web, OPERATIONS, json!([{"op": "replace", "path": "/spec/replicas", "value": 2}]))
+            .raw("patch apps/deployments", "destructive", "PATCH", web, STRATEGIC, json!({"spec": {"replicas": 4_294_967_296_u64}}))
+            .raw("patch apps/deployments/scale", "destructive", "PATCH", scale, OPERATIONS, json!([{"op": "copy", "from": "/foo", "path": "/spec"}]))
             .kubectl("patch autoscaling/horizontalpodautoscalers", "destructive", r#"patch hpa web --type=merge -p {"spec":{"maxReplicas":4}}"#)
             .kubectl("patch apps/deployments", "destructive", "rollout pause deployment/web")
             .kubectl("patch batch/cronjobs", "destructive", r#"patch cronjob tick -p {"spec":{"suspend":true}}"#)

@@ -12,6 +12,7 @@ pub mod policy;
 pub mod protobuf;
 pub mod query;
 mod sample;
+mod server;
 pub mod text;
 
 /// A target: its name, which is also that of its corpus, and what it runs.

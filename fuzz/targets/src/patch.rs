@@ -1,17 +1,18 @@
 //! The body of a PATCH, in each of its forms. What is accepted reads the same however it is written again; its payload on the
-//! record is masked once and for all; and the fields that it is said to touch cover all that it does change, as another
-//! library applies it.
+//! record is masked once and for all; the fields that it is said to touch cover all that it does change, as another library
+//! applies it; what leaves an object without replicas, as the API server stores it, is destructive and has the effect of a
+//! delete; and a number is the same number however it is spelled.
 
 use std::collections::BTreeMap;
 
-use lockgate_core::{Action, Options, PatchType, Risk};
+use lockgate_core::{Action, Options, Risk, Verb};
 use lockgate_policy::change::Change;
 use lockgate_policy::risk;
 use lockgate_wire::{RequestInfo, Target, WireError, body, options, payload};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::protobuf::TABLES;
-use crate::sample;
+use crate::{sample, server};
 
 const FORMS: [&str; 4] = [
     "application/json-patch+json",
@@ -19,10 +20,11 @@ const FORMS: [&str; 4] = [
     "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 ];
-const PATHS: [&str; 4] = [
+const PATHS: [&str; 5] = [
     "/api/v1/namespaces/a/secrets/b",
     "/api/v1/namespaces/a/pods/b",
     "/apis/apps/v1/namespaces/a/deployments/b",
+    "/apis/apps/v1/namespaces/a/deployments/b/scale",
     "/apis/example.com/v1/widgets/b/status",
 ];
 
@@ -64,7 +66,17 @@ pub fn run(data: &[u8]) {
         let action = info.action(Risk::Escalation);
         let request = risk::Request::of(&action, &options, Some(&object));
         assert_eq!(risk::classify(&request), risk::classify(&request));
-        covers(&action, &options, &object);
+        match info.subresource.as_deref() {
+            Some("scale") => {}
+            _ => covers(&action, &options, &object),
+        }
+        if info.resource == "deployments" {
+            takes_replicas_away(&action, &options, &object);
+            for spelled in server::spellings(&object) {
+                let again = read(spelled.as_bytes()).expect("the same body").0;
+                assert_eq!(again, object, "{spelled}");
+            }
+        }
         let mut masked = object.clone();
         payload::mask_request_payload(&info, &mut masked);
         let mut twice = masked.clone();
@@ -78,7 +90,7 @@ fn covers(action: &Action, options: &Options, patch: &Value) {
     let unread = Change::of(&risk::Request::of(action, options, Some(patch)));
     for old in sample::objects() {
         let read = Change::of(&risk::Request::of(action, options, Some(patch)).with_old_object(Some(&old)));
-        let changed = match patched(options, patch, &old) {
+        let changed = match server::patched(options, patch, &old) {
             Some(after) => difference(&old, &after),
             // Only a schema could tell; that both say the same can be told.
             None if read.compared => read.fields.clone(),
@@ -91,19 +103,21 @@ fn covers(action: &Action, options: &Options, patch: &Value) {
     }
 }
 
-/// The object after the patch as another library has it; `None` when it refuses, or does not know this form.
-fn patched(options: &Options, patch: &Value, old: &Value) -> Option<Value> {
-    let mut after = old.clone();
-    match options.patch_type {
-        Some(PatchType::Json) => {
-            let operations: json_patch::Patch = serde_json::from_value(patch.clone()).ok()?;
-            json_patch::patch(&mut after, &operations).ok()?;
-        }
-        Some(PatchType::Merge) => json_patch::merge(&mut after, patch),
-        _ => return None,
+/// A patch after which a Deployment has no replicas is an outage by its class, and has the effect of its delete.
+fn takes_replicas_away(action: &Action, options: &Options, patch: &Value) {
+    let [old, _] = sample::objects();
+    let scales = action.subresource.as_deref() == Some("scale");
+    let target = if scales { json!({"spec": {"replicas": old["spec"]["replicas"]}}) } else { old.clone() };
+    let Some(after) = server::scaled(options, patch, &target) else { return };
+    let left = server::replicas(&after).unwrap_or(if scales { 0 } else { 1 });
+    let request = risk::Request::of(action, options, Some(patch)).with_old_object(Some(&old));
+    let change = Change::of(&request);
+    if left == 0 {
+        assert!(risk::classify(&request) >= Risk::Destructive, "no replicas by {patch}, said {change:?}");
+        let effect = risk::effect_key(action, options, &change);
+        let gone = Action { verb: Verb::Delete, subresource: None, ..action.clone() };
+        assert_eq!(effect, risk::effect_key(&gone, &Options::default(), &Change::default()), "{patch}");
     }
-    // An object stays an object, or the API server refuses.
-    after.is_object().then_some(after)
 }
 
 /// Every path, list positions left out, whose values are not the same.

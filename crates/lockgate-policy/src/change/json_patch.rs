@@ -1,4 +1,6 @@
-//! JSON Patch (RFC 6902) on a known object.
+//! JSON Patch (RFC 6902) on a known object, as the API server's library applies it (`gopkg.in/evanphx/json-patch.v4`): `copy` of a
+//! field that is not there copies null, `replace` of one adds it, and nothing is added, copied or moved to or from the whole
+//! document.
 
 use serde_json::Value;
 
@@ -9,7 +11,7 @@ const OPERATIONS_MAX: usize = 10_000;
 /// Most bytes, roughly, that `copy` may add: the library of the API server has the same bound.
 const COPIED_NODES_MAX: usize = 1_000_000;
 
-/// The patched object; `None` when the API server would refuse the patch, a failed `test` included.
+/// The patched object; `None` when the API server would refuse the patch, a failed `test` included, or nobody can tell.
 pub(super) fn patched(old: &Value, operations: &Value) -> Option<Value> {
     let operations = operations.as_array().filter(|operations| operations.len() <= OPERATIONS_MAX)?;
     let mut result = old.clone();
@@ -19,9 +21,7 @@ pub(super) fn patched(old: &Value, operations: &Value) -> Option<Value> {
         let (word, path) = (text("op")?, segments(text("path")?)?);
         match word {
             "add" => add(&mut result, &path, operation.get("value").cloned().unwrap_or_default())?,
-            "replace" => {
-                *at_mut(&mut result, &path)? = operation.get("value").cloned().unwrap_or_default();
-            }
+            "replace" => replace(&mut result, &path, operation.get("value").cloned().unwrap_or_default())?,
             "remove" => drop(remove(&mut result, &path)?),
             "test" => {
                 let expected = operation.get("value").unwrap_or(&Value::Null);
@@ -32,7 +32,7 @@ pub(super) fn patched(old: &Value, operations: &Value) -> Option<Value> {
                 }
             }
             "copy" => {
-                let value = at(&result, &segments(text("from")?)?)?.clone();
+                let value = copied_from(&result, &segments(text("from")?)?)?;
                 copied = copied.checked_add(nodes(&value)).filter(|copied| *copied <= COPIED_NODES_MAX)?;
                 add(&mut result, &path, value)?;
             }
@@ -43,7 +43,8 @@ pub(super) fn patched(old: &Value, operations: &Value) -> Option<Value> {
             _ => return None,
         }
     }
-    Some(result)
+    // What is no object the API server refuses.
+    result.is_object().then_some(result)
 }
 
 /// The parts of a JSON Pointer, unescaped; none for the whole document.
@@ -79,11 +80,34 @@ fn at_mut<'v>(value: &'v mut Value, path: &[String]) -> Option<&'v mut Value> {
     })
 }
 
-fn add(root: &mut Value, path: &[String], value: Value) -> Option<()> {
+/// The value that `copy` takes: null for a field that is not there.
+fn copied_from(root: &Value, path: &[String]) -> Option<Value> {
+    let (key, parent) = path.split_last()?;
+    match at(root, parent)? {
+        Value::Object(fields) => Some(fields.get(key).cloned().unwrap_or_default()),
+        Value::Array(items) => items.get(position(key, items.len())?).cloned(),
+        _ => None,
+    }
+}
+
+fn replace(root: &mut Value, path: &[String], value: Value) -> Option<()> {
     let Some((key, parent)) = path.split_last() else {
         *root = value;
         return Some(());
     };
+    match at_mut(root, parent)? {
+        Value::Object(fields) => drop(fields.insert(key.clone(), value)),
+        Value::Array(items) => {
+            let index = position(key, items.len())?;
+            *items.get_mut(index)? = value;
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn add(root: &mut Value, path: &[String], value: Value) -> Option<()> {
+    let (key, parent) = path.split_last()?;
     match at_mut(root, parent)? {
         Value::Object(fields) => {
             fields.insert(key.clone(), value);
@@ -162,19 +186,43 @@ mod tests {
                 Some(json!({"a": {"b": [2]}, "x/y": {"~": true}, "z": 1})),
             ),
             (json!([{"op": "test", "path": "/a/b/0", "value": 1}]), Some(old.clone())),
-            (json!([{"op": "add", "path": "", "value": {"n": 1}}]), Some(json!({"n": 1}))),
+            (json!([{"op": "replace", "path": "", "value": {"n": 1}}]), Some(json!({"n": 1}))),
             (json!([{"op": "test", "path": "/a/b/0", "value": 2}]), None),
             (json!([{"op": "add", "path": "/no/where", "value": 1}]), None),
             (json!([{"op": "add", "path": "/a/b/7", "value": 1}]), None),
             (json!([{"op": "remove", "path": "/no"}]), None),
-            (json!([{"op": "replace", "path": "/no", "value": 1}]), None),
-            (json!([{"op": "copy", "from": "/no", "path": "/z"}]), None),
+            (json!([{"op": "replace", "path": "/no/where", "value": 1}]), None),
+            (json!([{"op": "replace", "path": "/a/b/2", "value": 1}]), None),
+            (json!([{"op": "add", "path": "", "value": {"n": 1}}]), None),
+            (json!([{"op": "replace", "path": "", "value": [1]}]), None),
+            (json!([{"op": "copy", "from": "", "path": "/z"}]), None),
+            (json!([{"op": "copy", "from": "/no/where", "path": "/z"}]), None),
+            (json!([{"op": "copy", "from": "/a/b/2", "path": "/z"}]), None),
+            (json!([{"op": "move", "from": "/no", "path": "/z"}]), None),
             (json!([{"op": "Remove", "path": "/a"}]), None),
             (json!([{"op": "remove"}]), None),
             (json!({"op": "remove"}), None),
         ];
         for (operations, expected) in table {
             assert_eq!(patched(&old, &operations), expected, "{operations}");
+        }
+    }
+
+    /// The API server answers 200 to these, and stores what is said here.
+    #[test]
+    fn a_field_that_is_missing_is_copied_as_null_and_replaced_as_added() {
+        let old = json!({"spec": {"replicas": 3}});
+        let table = [
+            (json!([{"op": "copy", "from": "/status", "path": "/spec/replicas"}]), json!({"spec": {"replicas": null}})),
+            (json!([{"op": "copy", "from": "/foo", "path": "/spec"}]), json!({"spec": null})),
+            (
+                json!([{"op": "replace", "path": "/spec/paused", "value": true}]),
+                json!({"spec": {"replicas": 3, "paused": true}}),
+            ),
+            (json!([{"op": "add", "path": "/spec/replicas"}]), json!({"spec": {"replicas": null}})),
+        ];
+        for (operations, expected) in table {
+            assert_eq!(patched(&old, &operations), Some(expected), "{operations}");
         }
     }
 

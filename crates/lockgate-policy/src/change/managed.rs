@@ -5,15 +5,21 @@ use serde_json::{Map, Value};
 
 use super::strategic::{self, Style};
 
-/// The object after `manager` applies `configuration`; `None` when it cannot be told.
-pub(super) fn applied(old: &Value, configuration: &Value, manager: Option<&str>) -> Option<Value> {
+/// The object after `manager` applies `configuration`; `None` when it cannot be told. Of a subresource, what the manager owns
+/// by it and what it owns by the object counts.
+pub(super) fn applied(
+    old: &Value,
+    configuration: &Value,
+    manager: Option<&str>,
+    subresource: Option<&str>,
+) -> Option<Value> {
     let mut result = old.clone();
     let sets = old.pointer("/metadata/managedFields").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let text = |set: &Value, field: &str| set.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let own = |set: &&Value| {
         manager.is_some_and(|manager| text(set, "manager") == manager)
             && text(set, "operation") == "Apply"
-            && text(set, "subresource").is_empty()
+            && matches!(text(set, "subresource"), own if own.is_empty() || Some(own.as_str()) == subresource)
     };
     let fields = |set: &&Value| set.get("fieldsV1").and_then(Value::as_object).cloned();
     let owned: Vec<Map<String, Value>> = sets.iter().filter(own).filter_map(|set| fields(&set)).collect();
@@ -121,12 +127,12 @@ mod tests {
     fn what_the_manager_owned_alone_and_no_longer_names_goes() {
         let configuration =
             json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "web:2"}]}}}});
-        let result = applied(&old(), &configuration, Some("helm")).unwrap();
+        let result = applied(&old(), &configuration, Some("helm"), None).unwrap();
         assert_eq!(result.pointer("/spec/replicas"), None);
         assert_eq!(result.pointer("/spec/paused"), Some(&json!(true)), "another manager owns it too");
         assert_eq!(result.pointer("/metadata/finalizers"), Some(&json!(["b.io/y"])));
         assert_eq!(result.pointer("/spec/template/spec/containers"), Some(&json!([{"name": "web", "image": "web:2"}])));
-        let stranger = applied(&old(), &configuration, Some("stranger")).unwrap();
+        let stranger = applied(&old(), &configuration, Some("stranger"), None).unwrap();
         assert_eq!(stranger.pointer("/spec/replicas"), Some(&json!(6)));
         assert_eq!(stranger.pointer("/spec/template/spec/containers/1/name"), Some(&json!("side")));
     }

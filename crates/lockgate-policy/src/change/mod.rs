@@ -8,6 +8,7 @@
 mod fields;
 mod json_patch;
 mod managed;
+pub(crate) mod number;
 pub(crate) mod pod;
 pub(crate) mod result;
 mod strategic;
@@ -34,7 +35,12 @@ pub struct Change {
     /// Paths that the request touches: `spec.template.spec.containers.image`. The last is `*` when there are more than 500, or nobody can tell
     /// which: what a PUT leaves out of an object that was not read.
     pub fields: Vec<String>,
-    /// `spec.replicas`, of the object or by its `scale` subresource.
+    /// Whether nobody can tell what the request makes of its object, so that it may be anything: the API server's own merge cannot be
+    /// repeated, or the object is not known and what the request leaves out of it counts.
+    #[serde(skip)]
+    pub undetermined: bool,
+    /// `spec.replicas`, of the object or by its `scale` subresource; of a Job its `spec.parallelism`. A number that cannot be read as one
+    /// counts as 0.
     pub replicas: Step<i64>,
     /// `spec.maxReplicas` of an autoscaler.
     pub max_replicas: Step<i64>,
@@ -113,10 +119,32 @@ impl Change {
         if let Some((old, after)) = compared(request) {
             return Self::between(request, &old, &after, true);
         }
-        match request.options.patch_type {
+        let mut change = match request.options.patch_type {
             Some(PatchType::Json) => Self::between(request, &Value::Null, &nested(body), false),
             _ => Self::between(request, &Value::Null, body, false),
-        }
+        };
+        change.undetermined =
+            request.verb != Verb::Create && (request.old_object.is_some() || change.may_take_away(request));
+        change
+    }
+
+    /// Whether a request whose object is not known may take from it what nobody sees go.
+    fn may_take_away(&self, request: &Request<'_>) -> bool {
+        const COUNTED: [&str; 5] = [
+            "metadata.finalizers",
+            "metadata.ownerReferences",
+            "spec.replicas",
+            "spec.parallelism",
+            "spec.maxReplicas",
+        ];
+        let replaced = |field: &String| {
+            let holds = |counted: &str| counted.strip_prefix(field.as_str()).is_some_and(|rest| rest.starts_with('.'));
+            field == MORE_FIELDS || COUNTED.into_iter().any(holds)
+        };
+        let numberless = self.fields.iter().any(|field| matches!(field.as_str(), "spec.replicas" | "spec.parallelism"))
+            && self.replicas.to.is_none();
+        let scale = request.subresource == Some("scale") && self.replicas.to.is_none();
+        scale || numberless || self.fields.iter().any(replaced)
     }
 
     /// The facts of going from `old` (null: nothing is known of it) to `after`.
@@ -162,14 +190,15 @@ impl Change {
     }
 
     fn spec(&mut self, old: &Value, after: &Value, request: &Request<'_>) {
-        let number = |value: &Value, pointer: &str| at(value, pointer).and_then(Value::as_i64);
+        let number = |value: &Value, pointer: &str| number::stored(at(value, pointer)).replicas();
+        let replicas = if is_job(request) { "/spec/parallelism" } else { "/spec/replicas" };
         // What a workload leaves out is 1, what a Scale leaves out is 0.
         let absent = match (self.compared, request.subresource) {
             (true, Some("scale")) => Some(0),
-            (true, None) if number(old, "/spec/replicas").is_some() => Some(1),
+            (true, None) if number(old, replicas).is_some() => Some(1),
             _ => None,
         };
-        self.replicas = step(number(old, "/spec/replicas"), number(after, "/spec/replicas").or(absent));
+        self.replicas = step(number(old, replicas), number(after, replicas).or(absent));
         self.max_replicas = step(number(old, "/spec/maxReplicas"), number(after, "/spec/maxReplicas"));
         let on = |value: &Value, field: &str| at(value, field) == Some(&Value::Bool(true));
         self.paused = ["/spec/paused", "/spec/suspend"].into_iter().any(|field| on(after, field) && !on(old, field));
@@ -327,11 +356,29 @@ pub(crate) fn compared<'r>(request: &Request<'r>) -> Option<(Cow<'r, Value>, Cow
     let old = request.old_object.filter(|_| request.verb != Verb::Create)?;
     let old = match request.subresource {
         // The object that is scaled stands for its Scale.
-        Some("scale") => Cow::Owned(json!({"spec": {"replicas": old.pointer("/spec/replicas")?}})),
+        Some("scale") => Cow::Owned(scale_of(old)?),
         _ => Cow::Borrowed(old),
     };
     let after = result::of(request, &old)?;
     Some((old, after))
+}
+
+/// The Scale of an object, less the selector, which is written in another way.
+fn scale_of(object: &Value) -> Option<Value> {
+    let at = |pointer: &str| object.pointer(pointer).cloned();
+    let mut scale = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {},
+        "spec": {"replicas": at("/spec/replicas")?}, "status": {"replicas": at("/status/replicas").unwrap_or(json!(0))}});
+    let metadata = scale.get_mut("metadata").and_then(Value::as_object_mut)?;
+    for name in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp", "managedFields"] {
+        metadata
+            .extend(object.get("metadata").and_then(|own| own.get(name)).map(|value| (name.to_owned(), value.clone())));
+    }
+    Some(scale)
+}
+
+/// A Job's pods are counted by its `parallelism`.
+pub(crate) fn is_job(request: &Request<'_>) -> bool {
+    request.is("batch", "jobs") && request.subresource.is_none()
 }
 
 fn writes(request: &Request<'_>) -> bool {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::at;
+use super::number::{self, Stored};
 
 /// Deepest field that is looked at; deeper is refused by the API server's own types.
 const DEPTH_MAX: usize = 32;
@@ -138,8 +139,7 @@ impl PodSpec<'_> {
         found.extend(sysctls.filter_map(unsafe_sysctl));
         let annotations = self.annotations.and_then(Value::as_object).into_iter().flatten();
         for (name, value) in annotations {
-            let unconfined = value.as_str() == Some("unconfined");
-            if unconfined && name.starts_with("container.apparmor.security.beta.kubernetes.io/") {
+            if lifts_app_armor(name, value) {
                 found.insert("appArmorProfile Unconfined".to_owned());
             }
         }
@@ -172,8 +172,12 @@ impl PodSpec<'_> {
     fn container(&self, container: &Value, found: &mut BTreeSet<String>) {
         let name = container.get("name").and_then(Value::as_str).unwrap_or("container");
         self.security_context(container, name, found);
-        let host_port = |port: &Value| port.get("hostPort").and_then(Value::as_i64).filter(|port| *port != 0);
-        found.extend(items(container, "ports").filter_map(host_port).map(|port| format!("hostPort {port}")));
+        let host_port = |port: &Value| match number::stored(port.get("hostPort")) {
+            Stored::Absent | Stored::Number(0) => None,
+            Stored::Number(port) => Some(format!("hostPort {port}")),
+            Stored::Unreadable => Some("hostPort that is no number".to_owned()),
+        };
+        found.extend(items(container, "ports").filter_map(host_port));
         let hooks =
             ["/livenessProbe", "/readinessProbe", "/startupProbe", "/lifecycle/postStart", "/lifecycle/preStop"];
         for hook in hooks.into_iter().filter_map(|pointer| at(container, pointer)) {
@@ -212,6 +216,13 @@ impl PodSpec<'_> {
             found.insert("hostProcess".to_owned());
         }
     }
+}
+
+/// Whether an annotation of a pod takes a container's AppArmor profile away, as it was written before it was a field.
+pub(crate) fn lifts_app_armor(name: &str, value: &Value) -> bool {
+    let profile = value.as_str().unwrap_or_default();
+    let confined = matches!(profile, "" | "runtime/default") || profile.starts_with("localhost/");
+    name.starts_with("container.apparmor.security.beta.kubernetes.io/") && !confined
 }
 
 /// Whether one toleration lets a pod onto the control plane's nodes.

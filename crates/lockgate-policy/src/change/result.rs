@@ -1,7 +1,7 @@
 //! What an object would be after a request: the API server's own merge, as far as it can be done without schemas.
 //!
 //! - PUT: the body. Server-side apply: the body merged, less what the same manager owned and no longer names.
-//! - Merge patch: RFC 7396. JSON Patch: RFC 6902. Strategic merge: the merge keys of the built-in types.
+//! - Merge patch: RFC 7396, JSON Patch: RFC 6902, both as the API server's library has them. Strategic merge: the merge keys of the built-in types.
 //!
 //! `None` says "cannot be told": the API server will refuse it, or only a schema could tell. The caller errs to what the
 //! request alone says.
@@ -26,7 +26,9 @@ pub(crate) fn of<'r>(request: &Request<'r>, old: &Value) -> Option<Cow<'r, Value
             result
         }
         (Verb::Patch, Some(PatchType::Strategic)) => strategic::patched(old, body)?,
-        (Verb::Patch, Some(PatchType::Apply)) => managed::applied(old, body, request.options.field_manager.as_deref())?,
+        (Verb::Patch, Some(PatchType::Apply)) => {
+            managed::applied(old, body, request.options.field_manager.as_deref(), request.subresource)?
+        }
         _ => return None,
     };
     // Only the server writes this; a patch cannot.
@@ -38,22 +40,32 @@ pub(crate) fn of<'r>(request: &Request<'r>, old: &Value) -> Option<Cow<'r, Value
     Some(Cow::Owned(result))
 }
 
-/// RFC 7396.
+/// RFC 7396. The API server's library (`gopkg.in/evanphx/json-patch.v4`, `merge.go`) drops the nulls of the objects in a list,
+/// too, unless the list takes the place of an object.
 fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    let Value::Object(fields) = target else { return };
-    for (name, value) in patch {
-        if value.is_null() {
-            fields.remove(name);
-        } else {
-            merge(fields.entry(name.as_str()).or_insert(Value::Null), value);
+    match (target, patch) {
+        (Value::Object(fields), Value::Object(patch)) => {
+            for (name, value) in patch {
+                if value.is_null() {
+                    fields.remove(name);
+                } else {
+                    merge(fields.entry(name.as_str()).or_insert(Value::Null), value);
+                }
+            }
         }
+        (target @ Value::Object(_), patch) => *target = patch.clone(),
+        (target, patch) => *target = without_nulls(patch),
+    }
+}
+
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(kept.map(|(name, value)| (name.clone(), without_nulls(value))).collect::<Map<_, _>>())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(without_nulls).collect()),
+        other => other.clone(),
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn added(request: &Request<'_>, old: &Value, after: &Value) -> Risk {
 /// To zero, or down by more than half.
 fn is_cut(step: &Step<i64>) -> bool {
     match (step.from, step.to) {
-        (_, Some(0)) => step.is_change(),
+        (_, Some(to)) if to <= 0 => step.is_change(),
         (Some(from), Some(to)) => to.saturating_mul(2) < from,
         _ => false,
     }
@@ -48,6 +48,7 @@ fn specific(request: &Request<'_>, old: &Value, after: &Value, change: &Change) 
             let named = |object: &Value| object.pointer("/spec/type").and_then(Value::as_str) == Some("ExternalName");
             when(redirects || (named(after) && !named(old)), Risk::Ask)
         }
+        ("policy", "poddisruptionbudgets") => when(old.get("spec") != after.get("spec"), Risk::Ask),
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
             let conversion = appears(old, after, "/spec/conversion/webhook");
             when(conversion, Risk::Escalation).max(when(!change.versions_removed.is_empty(), Risk::Mass))

@@ -46,7 +46,7 @@ fn matters(request: &Request<'_>, field: &str) -> bool {
     if ["metadata.finalizers", "metadata.ownerReferences"].into_iter().any(is_or_below) {
         return true;
     }
-    let counted = ["spec.replicas", "spec.maxReplicas", "spec.paused", "spec.suspend"];
+    let counted = ["spec.replicas", "spec.parallelism", "spec.maxReplicas", "spec.paused", "spec.suspend"];
     if field == crate::change::MORE_FIELDS || counted.into_iter().any(is_or_below) {
         return true;
     }
@@ -54,6 +54,7 @@ fn matters(request: &Request<'_>, field: &str) -> bool {
         ("", "services") => {
             ["spec.selector", "spec.externalIPs", "spec.externalName", "spec.type"].into_iter().any(is_or_below)
         }
+        ("policy", "poddisruptionbudgets") => is_or_below("spec"),
         ("apiextensions.k8s.io", _) => ["spec.versions", "spec.conversion"].into_iter().any(is_or_below),
         ("", "pods") => field.starts_with("spec"),
         // Of a template, its labels and annotations (the stamp of `rollout restart`) change nothing, AppArmor's aside.

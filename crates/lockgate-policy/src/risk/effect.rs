@@ -1,10 +1,11 @@
 //! One effect in many guises: an object is gone whether it is deleted, covered by the delete of its collection, evicted,
 //! scaled to zero, given an owner that does not exist, or stripped of the finalizer that its deletion waits for. A human's
-//! "no" to one of them is a "no" to all.
+//! "no" to one of them is a "no" to all, and to whatever may be one of them for all that can be told.
 
 use lockgate_core::{Action, Options, Verb};
 
-use crate::change::Change;
+use super::table;
+use crate::change::{Change, Step};
 
 /// Stands for every name, or every namespace.
 const ANY: &str = "*";
@@ -12,10 +13,11 @@ const ANY: &str = "*";
 /// The key of the request's effect, for a table of what was denied; `None` when the request has no such effect, or only
 /// runs dry. Keys of one cluster are to be compared with [`same_effect`].
 pub fn effect_key(action: &Action, options: &Options, change: &Change) -> Option<String> {
-    if options.dry_run || !action.is_resource() {
+    if (options.dry_run && table::keeps_dry(&action.api_group)) || !action.is_resource() {
         return None;
     }
-    let scaled_away = change.replicas.to == Some(0) || change.max_replicas.to == Some(0);
+    let none = |step: &Step<i64>| step.to.is_some_and(|to| to <= 0);
+    let scaled_away = none(&change.replicas) || none(&change.max_replicas);
     let taken = !change.finalizers_removed.is_empty()
         || !change.owner_references_added.is_empty()
         || change.fields.iter().any(|field| field == "metadata.deletionTimestamp");
@@ -23,7 +25,7 @@ pub fn effect_key(action: &Action, options: &Options, change: &Change) -> Option
         (Verb::Delete | Verb::DeleteCollection, None) => true,
         (Verb::Create, Some("eviction")) => true,
         (Verb::Create | Verb::Update, Some("finalize")) => action.resource == "namespaces",
-        (Verb::Update | Verb::Patch, None | Some("scale")) => scaled_away || taken,
+        (Verb::Update | Verb::Patch, None | Some("scale")) => scaled_away || taken || change.undetermined,
         _ => false,
     };
     let name = match (action.verb, action.name.as_deref()) {

@@ -5,8 +5,9 @@ use lockgate_core::{Options, PatchType, Risk, Verb};
 use serde_json::Value;
 
 use super::Request;
-use crate::change::Change;
-use crate::change::pod::tolerates_control_plane;
+use crate::change::number::{self, Stored};
+use crate::change::pod::{lifts_app_armor, tolerates_control_plane};
+use crate::change::{self, Change};
 
 /// Annotations by which a ServiceAccount takes on a cloud role.
 pub(super) const CLOUD_ROLE_ANNOTATIONS: [&str; 3] =
@@ -92,14 +93,16 @@ fn scales_to_something(request: &Request<'_>, object: &Value) -> bool {
     if request.verb == Verb::Create {
         return true;
     }
-    let named = |value: &Value| value.as_i64().is_some_and(|replicas| replicas > 0);
-    match object.as_array() {
-        Some(operations) => operations.iter().any(|operation| {
-            operation.get("path").and_then(Value::as_str) == Some("/spec/replicas")
-                && operation.get("value").is_some_and(named)
-        }),
-        None => object.pointer("/spec/replicas").is_some_and(named),
-    }
+    let named = |value: Option<&Value>| matches!(number::stored(value), Stored::Number(replicas) if replicas > 0);
+    let Some(operations) = object.as_array() else { return named(object.pointer("/spec/replicas")) };
+    // The last word on it counts.
+    let last = operations.iter().rev().find_map(|operation| {
+        let text = |field: &str| operation.get(field).and_then(Value::as_str);
+        let below = "/spec/replicas".strip_prefix(text("path")?)?;
+        let touches = text("op") != Some("test") && (below.is_empty() || below.starts_with('/'));
+        touches.then(|| (text("op"), operation.get("value").and_then(|value| value.pointer(below))))
+    });
+    matches!(last, Some((Some("add" | "replace"), value)) if named(value))
 }
 
 /// Whether a selector asks about anything but name, namespace and type: an oracle on values.
@@ -239,7 +242,11 @@ fn metadata(request: &Request<'_>, touched: &Touched<'_>) -> Risk {
 /// What certain resources make of certain fields.
 fn specific(request: &Request<'_>, touched: &Touched<'_>) -> Risk {
     let changes = matches!(request.verb, Verb::Patch | Verb::Update);
-    let zero = touched.value.and_then(Value::as_i64) == Some(0);
+    let none = match number::stored(touched.value) {
+        Stored::Absent => false,
+        Stored::Number(number) => number <= 0,
+        Stored::Unreadable => true,
+    };
     match (request.api_group, request.resource) {
         ("", "secrets") if touched.is_at(&["type"]) && IDENTITY_SECRET_TYPES.contains(&touched.text()) => {
             Risk::Escalation
@@ -265,8 +272,10 @@ fn specific(request: &Request<'_>, touched: &Touched<'_>) -> Risk {
         {
             Risk::Mass
         }
-        _ if changes && touched.is_at(&["spec", "replicas"]) && (zero || !touched.is_set()) => Risk::Destructive,
-        _ if changes && touched.is_at(&["spec", "maxReplicas"]) && zero => Risk::Destructive,
+        _ if changes && touched.is_at(&["spec", "replicas"]) && (none || !touched.is_set()) => Risk::Destructive,
+        _ if changes && change::is_job(request) && touched.is_at(&["spec", "parallelism"]) && none => Risk::Destructive,
+        ("policy", "poddisruptionbudgets") if changes && touched.path.first() == Some(&"spec") => Risk::Ask,
+        _ if changes && touched.is_at(&["spec", "maxReplicas"]) && none => Risk::Destructive,
         _ if changes
             && (touched.is_at(&["spec", "paused"]) || touched.is_at(&["spec", "suspend"]))
             && touched.is_true() =>
@@ -282,6 +291,7 @@ fn pod(touched: &Touched<'_>) -> Risk {
     let listed = touched.value.and_then(Value::as_array).is_some_and(|list| !list.is_empty());
     match touched.key() {
         "hostNetwork" | "hostPID" | "hostIPC" | "privileged" if touched.is_true() => Risk::Escalation,
+        name if touched.value.is_some_and(|value| lifts_app_armor(name, value)) => Risk::Escalation,
         "hostPath" if touched.is_set() => Risk::Escalation,
         "add" if touched.parent() == "capabilities" && (listed || touched.value.is_some_and(Value::is_string)) => {
             Risk::Escalation

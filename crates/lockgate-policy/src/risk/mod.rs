@@ -129,7 +129,7 @@ pub fn classify(request: &Request<'_>) -> Risk {
 fn is_dry(request: &Request<'_>) -> bool {
     let virtual_resource = table::is_virtual(request.api_group, request.resource, request.subresource);
     let dry = request.options.dry_run && request.verb != Verb::DeleteCollection && !virtual_resource;
-    dry && !request.is("", "secrets")
+    dry && !request.is("", "secrets") && table::keeps_dry(request.api_group)
 }
 
 fn non_resource(request: &Request<'_>) -> Risk {

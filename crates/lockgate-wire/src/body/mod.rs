@@ -2,12 +2,19 @@
 //!
 //! Owns the media types that can be read and what is refused as ambiguous: duplicate keys (JSON and YAML readers disagree on
 //! which one counts), trailing data, several YAML documents, NaN. Refuses to know what a body means.
+//!
+//! A number is what the API server makes of it: a float that is whole (`81.0`, `8.1e1`, `-0`) is an integer. It writes floats
+//! without a fraction, and reads what it has written again.
 
 mod pin;
+mod scalar;
 mod strict;
 mod write;
+mod yaml;
 
-use serde_json::Value;
+use std::fmt::Write;
+
+use serde_json::{Number, Value};
 
 pub use pin::pin_delete;
 pub use write::check_write;
@@ -55,17 +62,61 @@ pub fn decode(content_type: Option<&str>, bytes: &[u8], protobuf: &Protobuf) -> 
     }
 }
 
-/// What to send upstream instead of the client's bytes, if they are not to be sent as they are: YAML leaves as JSON, so that
-/// no second YAML reader can understand it differently. The content type that goes with it is the second part.
+/// What to send upstream instead of the client's bytes, if they are not to be sent as they are: YAML leaves as JSON that is the
+/// same in YAML, so that no second reader can understand it differently. The content type that goes with it is the second part.
 pub fn rewritten(content_type: Option<&str>, bytes: &[u8], value: &Value) -> Option<(Vec<u8>, &'static str)> {
-    if form(content_type) != Ok(Form::Yaml) || from_json(bytes).is_ok() {
+    if form(content_type) != Ok(Form::Yaml) {
         return None;
     }
     let content_type = match media_type(content_type.unwrap_or_default()).as_str() {
         "application/apply-patch+yaml" => "application/apply-patch+yaml",
         _ => "application/json",
     };
-    Some((value.to_string().into_bytes(), content_type))
+    let text = json_that_is_yaml(value);
+    (text.as_bytes() != bytes).then(|| (text.into_bytes(), content_type))
+}
+
+/// JSON as a reader of YAML understands it too: what YAML takes for a line break, a byte order mark, or refuses, is escaped.
+fn json_that_is_yaml(value: &Value) -> String {
+    let text = value.to_string();
+    let differs = |letter: char| {
+        matches!(letter, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    };
+    if !text.contains(differs) {
+        return text;
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if differs(letter) {
+            // Of writing into a string nothing can fail.
+            write!(escaped, "\\u{:04x}", u32::from(letter)).unwrap_or_default();
+        } else {
+            escaped.push(letter);
+        }
+    }
+    escaped
+}
+
+/// A float as the API server keeps it: it writes a whole one without a fraction, in the fewest digits that tell it from its
+/// neighbours, and reads that again. `None` for what JSON cannot write.
+pub(crate) fn number(value: f64) -> Option<Value> {
+    // As of this, it writes an exponent.
+    const EXPONENT_MIN: f64 = 1e21;
+    let whole = value.fract() == 0.0 && value.abs() < EXPONENT_MIN;
+    match value.to_string().parse::<i64>().ok().filter(|_| whole) {
+        Some(integer) => Some(integer.into()),
+        // `-0`
+        None if value == 0.0 => Some(0.into()),
+        None => Number::from_f64(value).map(Value::Number),
+    }
+}
+
+/// An integer as the API server keeps it: what is no `i64` is a float.
+fn integer(value: &Number) -> Option<Value> {
+    match value.as_i64() {
+        Some(integer) => Some(integer.into()),
+        None => value.as_f64().and_then(number),
+    }
 }
 
 fn form(content_type: Option<&str>) -> Result<Form, WireError> {
@@ -104,27 +155,9 @@ pub(crate) fn from_json(bytes: &[u8]) -> Result<Value, WireError> {
 
 pub(crate) fn from_yaml(bytes: &[u8]) -> Result<Value, WireError> {
     let text = std::str::from_utf8(bytes).map_err(|_| WireError::Body("YAML that is not UTF-8".into()))?;
-    let options = serde_saphyr::options! {
-        with_snippet: false,
-        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::Error,
-        merge_keys: serde_saphyr::options::MergeKeyPolicy::Merge,
-        budget: serde_saphyr::budget! {
-            max_depth: YAML_DEPTH_MAX,
-            max_nodes: YAML_NODES_MAX,
-            max_aliases: YAML_ALIASES_MAX,
-            max_anchors: YAML_ALIASES_MAX,
-            max_documents: 1,
-        },
-        alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: YAML_NODES_MAX,
-        },
-    };
-    serde_saphyr::from_str_with_options::<Strict>(text, options).map(|Strict(value)| value).map_err(|error| {
-        let position = error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
-        WireError::Body(format!(
-            "YAML that is malformed, ambiguous, above a limit, or more than one document{}",
-            position.unwrap_or_default()
-        ))
+    yaml::read(text).map_err(|at| {
+        let what = "YAML that is malformed, ambiguous, above a limit, or more than one document";
+        WireError::Body(format!("{what} at line {}, column {}", at.line, at.column))
     })
 }
 
@@ -140,10 +173,10 @@ mod tests {
 
     #[test]
     fn json_and_yaml_are_the_same_value() {
-        let value = json!({"kind": "ConfigMap", "data": {"a": "1"}, "n": [1, -2, 0.5, true, null]});
+        let value = json!({"kind": "ConfigMap", "data": {"a": "1"}, "list": [1, -2, 0.5, true, null]});
         assert_eq!(decoded("application/json; charset=utf-8", &value.to_string()), Ok(Some(value.clone())));
         assert_eq!(decoded("Application/YAML", &value.to_string()), Ok(Some(value.clone())));
-        let yaml = "kind: ConfigMap\ndata: {a: '1'}\nn: [1, -2, 0.5, true, null]\n";
+        let yaml = "kind: ConfigMap\ndata: {a: '1'}\nlist: [1, -2, 0.5, true, null]\n";
         assert_eq!(decoded("application/yaml", yaml), Ok(Some(value.clone())));
         assert_eq!(decoded("application/apply-patch+yaml", yaml), Ok(Some(value.clone())));
         assert_eq!(decode(None, b"{}", &Protobuf::load().unwrap()), Ok(Some(json!({}))));

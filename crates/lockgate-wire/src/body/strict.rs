@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 /// How the error for a repeated key begins.
 pub(super) const DUPLICATE_KEY: &str = "an object with a duplicate key";
@@ -46,12 +46,12 @@ impl<'de> Visitor<'de> for StrictVisitor {
         Ok(Value::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        super::integer(&value.into()).ok_or_else(|| E::custom("a number that JSON cannot write"))
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number that JSON cannot write"))
+        super::number(value).ok_or_else(|| E::custom("a number that JSON cannot write"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

@@ -2,11 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use super::reader::{Fault, Wire, next_field, varint};
 use super::table::{Element, Field, Form, Message, Shape, Table};
 use super::{PROTOBUF_DEPTH_MAX, PROTOBUF_VALUES_MAX, special, text};
+use crate::body::number;
 
 /// A value as JSON, and whether Go holds it for the zero value of its type (`omitzero`).
 pub(super) struct Rendered {
@@ -283,12 +284,7 @@ fn in_message(message: &Message, fault: &str) -> String {
     format!("protobuf: {fault}, in {}", message.name)
 }
 
-/// A whole number is written without a fraction, as Go does.
-fn double(number: f64) -> Result<Value, &'static str> {
-    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-    if number.fract() == 0.0 && number.abs() <= EXACT_MAX {
-        #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
-        return Ok((number as i64).into());
-    }
-    Number::from_f64(number).map(Value::Number).ok_or("a number that JSON cannot write")
+/// As in JSON.
+fn double(value: f64) -> Result<Value, &'static str> {
+    number(value).ok_or("a number that JSON cannot write")
 }
