@@ -10,7 +10,7 @@ use e2e::unique;
 use serde_json::{Value, json};
 
 /// The demo's policy, the shipped default, and C16: one name is denied.
-fn policies(names: &Names) -> [(&'static str, String); 3] {
+fn policies(names: &Names) -> [(&'static str, String); 5] {
     let demo = read(&Environment::get().demo.gateway_config.with_file_name("policy.yaml"));
     let head = "apiVersion: lockgate.dev/v1\nkind: Policy\nmetadata: {name: can-i}\n";
     let named = format!(
@@ -24,7 +24,26 @@ fn policies(names: &Names) -> [(&'static str, String); 3] {
         secret = names.secret,
         config = names.config,
     );
-    [("demo", demo), ("operate", format!("{head}preset: operate\nrules: []\n")), ("named", named)]
+    let no_finance = format!(
+        "{head}rules:
+- {{name: no-finance, match: {{labelSelector: {{can-i-team: finance}}}}, deny: {{}}}}
+- {{name: rest, allow: {{}}}}
+"
+    );
+    let own = format!(
+        "{head}rules:
+- {{name: own, match: {{labelSelector: {{can-i-team: web}}}}, allow: {{}}}}
+- {{name: around, match: {{nonResourceURLs: ['*']}}, allow: {{}}}}
+- {{name: reviews, match: {{apiGroups: [authorization.k8s.io]}}, allow: {{}}}}
+"
+    );
+    [
+        ("demo", demo),
+        ("operate", format!("{head}preset: operate\nrules: []\n")),
+        ("named", named),
+        ("no-finance", no_finance),
+        ("own", own),
+    ]
 }
 
 /// Objects in the demo's namespace.
@@ -33,6 +52,9 @@ struct Names {
     other: String,
     secret: String,
     pod: String,
+    /// A ConfigMap, a Pod and a Deployment without pods of finance's; and the same of web's.
+    finance: String,
+    web: String,
 }
 
 impl Names {
@@ -42,7 +64,23 @@ impl Names {
             other: format!("can-i-other-{}", unique()),
             secret: format!("can-i-secret-{}", unique()),
             pod: Environment::get().demo.pod.clone(),
+            finance: format!("can-i-finance-{}", unique()),
+            web: format!("can-i-web-{}", unique()),
         };
+        for (name, team) in [(&names.finance, "finance"), (&names.web, "web")] {
+            let label = format!("can-i-team={team}");
+            let image = &Environment::get().demo.image;
+            admin(["create", "configmap", name]).await;
+            admin(["create", "deployment", name, "--image", image, "--replicas=0"]).await;
+            admin(["run", name, "--image", image, "--restart=Never", "--command", "--", "sh", "-c", "sleep 3600"])
+                .await;
+            for kind in ["configmap", "deployment", "pod"] {
+                admin(["label", "--overwrite", kind, name, &label]).await;
+            }
+        }
+        for name in [&names.finance, &names.web] {
+            admin(["wait", "--for=condition=Ready", "--timeout=120s", "pod", name]).await;
+        }
         for config in [&names.config, &names.other] {
             admin(["create", "configmap", config]).await;
         }
@@ -55,6 +93,9 @@ impl Names {
     async fn clear(&self) {
         admin(["delete", "configmap", &self.config, &self.other, "--ignore-not-found"]).await;
         admin(["delete", "configmap", "-l", "can-i=new"]).await;
+        for name in [&self.finance, &self.web] {
+            admin(["delete", "configmap,deployment,pod", name, "--ignore-not-found", "--wait=false"]).await;
+        }
         admin(["delete", "secret", &self.secret, &self.other]).await;
     }
 }
@@ -68,7 +109,7 @@ struct Row {
 }
 
 fn rows(names: &Names) -> Vec<Row> {
-    let Names { config, other, secret, pod } = names;
+    let Names { config, other, secret, pod, .. } = names;
     let core = "/api/v1/namespaces/shop";
     let new =
         r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"generateName":"can-i-new-","labels":{"can-i":"new"}}}"#;
@@ -122,6 +163,50 @@ fn rows(names: &Names) -> Vec<Row> {
     ]
 }
 
+/// What is asked of one object by name, and of what belongs to it, where labels decide.
+fn labelled(names: &Names) -> Vec<Row> {
+    let core = "/api/v1/namespaces/shop";
+    let apps = "/apis/apps/v1/namespaces/shop/deployments";
+    let (label, replicas) = (r#"{"metadata":{"labels":{"can-i":"yes"}}}"#, r#"{"spec":{"replicas":0}}"#);
+    let of = |name: &str| {
+        [
+            (format!("get pods/{name}"), "GET", format!("{core}/pods/{name}"), ""),
+            (format!("get pods/{name} --subresource=log"), "GET", format!("{core}/pods/{name}/log?tailLines=1"), ""),
+            (
+                format!("create pods/{name} --subresource=exec"),
+                "POST",
+                format!("{core}/pods/{name}/exec?command=true&stdout=true"),
+                "",
+            ),
+            (
+                format!("create pods/{name} --subresource=portforward"),
+                "POST",
+                format!("{core}/pods/{name}/portforward?ports=80"),
+                "",
+            ),
+            (format!("get deployments/{name} --subresource=scale"), "GET", format!("{apps}/{name}/scale"), ""),
+            (
+                format!("patch deployments/{name} --subresource=scale"),
+                "PATCH",
+                format!("{apps}/{name}/scale"),
+                replicas,
+            ),
+            (format!("patch configmaps/{name}"), "PATCH", format!("{core}/configmaps/{name}"), label),
+            (format!("delete configmaps/{name}"), "DELETE", format!("{core}/configmaps/{name}?dryRun=All"), ""),
+        ]
+    };
+    let rows = [&names.finance, &names.web].into_iter().flat_map(|name| of(name));
+    let row = |(question, method, path, body): (String, _, _, _)| Row {
+        question: format!("{question} -n shop").split_whitespace().map(str::to_owned).collect(),
+        method,
+        path,
+        body,
+    };
+    // The demo's pod has neither label; its deployment is not touched.
+    let unlabelled = of(&names.pod).into_iter().take(4);
+    rows.chain(unlabelled).map(row).collect()
+}
+
 /// By kubectl's word: `yes`, `ask`, `no` (Lockgate's), `cluster` (the cluster's no).
 fn foretold(said: &Said) -> &'static str {
     let out = said.out();
@@ -144,6 +229,8 @@ async fn happened(door: &Door, row: &Row) -> &'static str {
     let status: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let ours = status["message"].as_str().is_some_and(|message| message.contains("Lockgate"));
     match (answer.status.as_u16(), status["reason"].as_str()) {
+        // Of what is there: hidden by its labels, in the words of what is not there.
+        (404, _) => "no",
         (403, Some("ApprovalRequired")) => "ask",
         (403, _) if ours => "no",
         (403, _) => "cluster",
@@ -172,7 +259,8 @@ async fn c16_what_can_i_says_is_what_happens() {
         let gateway = gateway(name, &policy).await;
         let agent = Agent::new(&gateway).await;
         let door = gateway.door(&Environment::get().demo.cluster, &agent.token);
-        for row in rows(&names) {
+        let by_label = ["no-finance", "own"].contains(&name);
+        for row in if by_label { labelled(&names) } else { rows(&names) } {
             let question: Vec<&str> =
                 ["auth", "can-i"].into_iter().chain(row.question.iter().map(String::as_str)).collect();
             let said = run(agent.kubectl(&question)).await;
@@ -182,6 +270,9 @@ async fn c16_what_can_i_says_is_what_happens() {
             if before != after && (before != "cluster" || after == "yes") {
                 wrong.push(format!("{name}: {:?}: said {before} ({}), was {after}", row.question, said.text().trim()));
             }
+        }
+        if by_label {
+            kubectl_itself(&agent, &names).await;
         }
         if name == "named" {
             exceptions_are_told(&agent, &names).await;
@@ -193,6 +284,22 @@ async fn c16_what_can_i_says_is_what_happens() {
     for word in ["yes", "ask", "no", "cluster"] {
         assert!(words.get(word).is_some_and(|count| *count > 2), "{words:?}");
     }
+}
+
+/// The commands that people type: web's objects are the agent's under both policies, finance's under neither.
+async fn kubectl_itself(agent: &Agent, names: &Names) {
+    let kubectl = async |arguments: &[&str]| run(agent.kubectl([&["-n", "shop"], arguments].concat())).await;
+    let (web, finance) = (names.web.as_str(), names.finance.as_str());
+    kubectl(&["logs", web]).await.ok();
+    kubectl(&["exec", web, "--", "true"]).await.ok();
+    kubectl(&["scale", "deployment", web, "--replicas=0"]).await.ok();
+    for refused in [vec!["logs", finance], vec!["exec", finance, "--", "true"], vec!["delete", "configmap", finance]] {
+        let said = kubectl(&refused).await;
+        assert_eq!(said.code, Some(1), "{refused:?}: {}", said.text());
+        assert!(!said.err().contains("Narrow the request"), "{refused:?}: {}", said.text());
+    }
+    let exec = kubectl(&["exec", finance, "--", "true"]).await;
+    assert!(exec.err().contains("not found") || exec.err().contains("Next step: check the name"), "{}", exec.text());
 }
 
 /// What a word cannot say is said beside it, and the list holds what is given.

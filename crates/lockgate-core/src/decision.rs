@@ -126,6 +126,8 @@ pub struct DecidedBy {
     pub shadow: Option<ShadowFacts>,
     /// How the cluster was marked; empty when it was not.
     pub environment: String,
+    /// What the policy said of the request, where something else overruled it: a limit, a freeze, a human's earlier no.
+    pub policy_effect: Option<Effect>,
 }
 
 /// What a candidate policy in shadow mode would have decided, where that is not what was decided.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Options};
 use crate::approval::{ApprovalState, Decider};
-use crate::decision::{Decision, PolicyFacts, ShadowFacts};
+use crate::decision::{Decision, Effect, PolicyFacts, ShadowFacts};
 use crate::freeze::Freeze;
 use crate::id::{ApprovalId, AuditId, SessionId};
 use crate::record::Outcome;
@@ -147,6 +147,9 @@ pub enum EventBody {
         /// How the cluster was marked; a policy may look at it.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         environment: String,
+        /// What the policy said of the request, where something else overruled it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy_effect: Option<Effect>,
     },
     /// The request waits for a human.
     Held {

@@ -63,6 +63,16 @@ pub struct DecisionFacts {
     /// How the cluster was marked; empty when it was not.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub environment: String,
+    /// What the policy said of the request, where something else overruled it: a limit in time, a freeze, a human's earlier no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_effect: Option<Effect>,
+}
+
+impl DecisionFacts {
+    /// What the policy said of the request, whatever overruled it.
+    pub fn by_policy(&self) -> Effect {
+        self.policy_effect.unwrap_or(self.effect)
+    }
 }
 
 fn is_strict(mask: &MaskProfile) -> bool {
@@ -182,7 +192,7 @@ impl AuditRecord {
         }
         match &event.body {
             EventBody::Arrived(_) | EventBody::Approval { .. } | EventBody::Freeze { .. } => {}
-            EventBody::Decided { decision, policy, shadow, environment } => {
+            EventBody::Decided { decision, policy, shadow, environment, policy_effect } => {
                 // A newer verdict that says nothing of the policy was made under the same one.
                 let before = self.decision.take().filter(|before| before.policy_revision == decision.policy_revision);
                 let before = before.map(|before| (before.policy, before.shadow, before.environment));
@@ -196,6 +206,7 @@ impl AuditRecord {
                     policy: policy.as_deref().cloned().or(same_policy),
                     shadow: shadow.as_deref().cloned().or(same_shadow),
                     environment: if environment.is_empty() { same_environment } else { environment.clone() },
+                    policy_effect: *policy_effect,
                 });
             }
             EventBody::Held { approval_id } => self.approval_id = Some(*approval_id),

@@ -5,7 +5,8 @@
 //!   `tty` and `stdin` of an exec or attach, and `dryRun`. Absent texts are empty.
 //! - `cluster`: its `name`, its `environment`, whether it wants `fourEyes`.
 //! - `object`: the decoded body, the operations of a JSON Patch, or null.
-//! - `oldObject`: the object as it is in the cluster. Where there is none, a condition on it cannot be evaluated.
+//! - `oldObject`: the object as it is in the cluster; of a subresource, the one that it belongs to. Where there is none, a
+//!   condition on it cannot be evaluated.
 //! - `change`: what the request changes ([`Change`]), compared with the live object where that is known.
 //! - `now`: when it is decided, a CEL timestamp: `now.getHours('Europe/Berlin')`.
 //!

@@ -19,6 +19,7 @@ use lockgate_expr::Expression;
 use crate::condition::{self, Scene};
 use crate::matching::{Coverage, Direction, Extent, Request};
 use crate::policy::{Policy, Rule, Verdict};
+use crate::unknown::Unevaluated;
 
 /// What a decision may look at beside the action.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +57,8 @@ pub(crate) struct Found<'p> {
     /// Whether the request's own selectors keep objects out that one of the rules tells apart. The API server is trusted to
     /// heed them, an aggregated one that serves somebody else's resources less so: the answer is filtered too.
     pub(crate) narrowed: bool,
+    /// Conditions that could not be evaluated, in order.
+    pub(crate) unevaluated: Vec<Unevaluated<'p>>,
 }
 
 /// When a human is asked for one object of which labels or content tell whether a rule before gives it.
@@ -113,15 +116,31 @@ impl Policy {
         filterable: bool,
         asking: Asking,
     ) -> Decision {
+        found.told(self.verdict_of(found, request, what, filterable, asking))
+    }
+
+    fn verdict_of(
+        &self,
+        found: &Found<'_>,
+        request: &Request<'_>,
+        what: &str,
+        filterable: bool,
+        asking: Asking,
+    ) -> Decision {
         if filterable && !found.partial.is_empty() {
             return self.decide_parts(found, request, what, asking);
         }
         let (action, facts) = (request.action, request.facts);
         let partial: Vec<&Rule> = found.partial.iter().map(|partial| partial.rule).collect();
-        let denied_part = partial.iter().find(|rule| matches!(rule.verdict, Verdict::Deny { .. }));
+        let denied_part = partial
+            .iter()
+            .filter(|_| !found.is_denied_anyway(request))
+            .find(|rule| matches!(rule.verdict, Verdict::Deny { .. }));
         match (denied_part, found.whole) {
+            (Some(rule), _) if request.hides_labels() => self.deny_by_unknown_labels(rule, what),
             (Some(rule), _) => self.deny_part(rule, what),
             (None, None) => match found.given_in_part {
+                Some(rule) if request.hides_labels() => self.deny_given_by_unknown_labels(rule, what),
                 Some(rule) if action.verb == Verb::DeleteCollection => self.deny_collection_in_part(rule, what),
                 _ => self.deny_unmatched(what),
             },
@@ -179,13 +198,22 @@ impl Policy {
     /// at: it may change once that object is known.
     pub fn needs_old_object(&self, subject: &Subject, cluster: &str, action: &Action, facts: &Facts<'_>) -> bool {
         let request = Request::new(subject, cluster, action, facts).of_any_risk();
-        self.rules.iter().filter(|rule| rule.sieves.admit(&request)).any(|rule| {
-            let changes = matches!(action.verb, Verb::Update | Verb::Patch);
-            let looks =
-                |when: &Expression| when.uses(condition::OLD_OBJECT) || (changes && when.uses(condition::CHANGE));
-            (rule.matcher.label_selector.is_some() || rule.when.as_ref().is_some_and(looks))
-                && rule.matcher.coverage(&request, rule.direction()) != Coverage::Nothing
-        })
+        let changes = matches!(action.verb, Verb::Update | Verb::Patch);
+        let looks = |when: &Expression| when.uses(condition::OLD_OBJECT) || (changes && when.uses(condition::CHANGE));
+        for rule in self.rules.iter().filter(|rule| rule.sieves.admit(&request)) {
+            let coverage = rule.matcher.coverage(&request, rule.direction());
+            if coverage == Coverage::Nothing {
+                continue;
+            }
+            if rule.matcher.label_selector.is_some() || rule.when.as_ref().is_some_and(looks) {
+                return true;
+            }
+            // It decides, whatever the object is.
+            if coverage == Coverage::Whole && rule.when.is_none() && rule.matcher.risks.is_none() {
+                return false;
+            }
+        }
+        false
     }
 
     pub(crate) fn walk(&self, request: &Request<'_>, scene: &Scene<'_>) -> Found<'_> {
@@ -203,7 +231,7 @@ impl Policy {
                 continue;
             }
             let looks = rule.looks_beyond(request);
-            if !looks && !scene.fulfils(rule.when.as_ref(), direction) {
+            if !looks && !found.holds(scene, rule) {
                 continue;
             }
             if coverage == Coverage::Whole && !looks {

@@ -11,6 +11,7 @@ use crate::condition::Scene;
 use crate::decide::Facts;
 use crate::matching::{Coverage, Direction, Mismatch, Request};
 use crate::policy::{Policy, Rule, Verdict};
+use crate::unknown;
 
 /// A decision with everything that led to it.
 #[derive(Debug, Clone, Serialize)]
@@ -67,6 +68,9 @@ pub struct RuleTrace {
     /// Its condition, where one was evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition: Option<ConditionTrace>,
+    /// The labels of the object, which nobody has read, that would tell whether it covers it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_labels: Vec<String>,
     /// Whether a rule before it had already decided.
     pub too_late: bool,
 }
@@ -96,6 +100,9 @@ pub struct ConditionTrace {
     /// Why it could not be evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What to write before it, so that it can be: `has(object.spec.template) && …`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
 }
 
 impl Policy {
@@ -139,6 +146,7 @@ fn trace(rule: &Rule, request: &Request<'_>, scene: &Scene<'_>, too_late: bool) 
         ConditionTrace {
             when: when.text().to_owned(),
             value: value.as_ref().ok().copied(),
+            fix: value.as_ref().err().and_then(|error| unknown::guard(when.text(), &unknown::why(when, error))),
             error: value.err().map(|error| error.to_string()),
         }
     });
@@ -161,6 +169,11 @@ fn trace(rule: &Rule, request: &Request<'_>, scene: &Scene<'_>, too_late: bool) 
         outcome,
         mismatches: rule.matcher.mismatches(request, direction),
         condition,
+        by_labels: if outcome == RuleOutcome::MatchesPart && request.hides_labels() {
+            unknown::labels_of(rule)
+        } else {
+            Vec::new()
+        },
         too_late,
     }
 }
@@ -199,6 +212,9 @@ impl fmt::Display for RuleTrace {
         }
         match self.outcome {
             RuleOutcome::Matches => f.write_str("matches")?,
+            RuleOutcome::MatchesPart if !self.by_labels.is_empty() => {
+                write!(f, "matches if the object is labelled {}", self.by_labels.join(","))?;
+            }
             RuleOutcome::MatchesPart => f.write_str("matches a part")?,
             RuleOutcome::ConditionFails => f.write_str("does not match")?,
             RuleOutcome::DoesNotMatch => f.write_str("does not match")?,
@@ -210,11 +226,12 @@ impl fmt::Display for RuleTrace {
         match &self.condition {
             None => Ok(()),
             Some(ConditionTrace { when, value: Some(value), .. }) => write!(f, ": `{when}` is {value}"),
-            Some(ConditionTrace { when, value: None, error }) => {
+            Some(ConditionTrace { when, value: None, error, fix }) => {
                 let error = error.as_deref().unwrap_or_default();
                 // The error begins with the expression.
                 let error = error.strip_prefix(when.as_str()).map_or(error, |rest| rest.trim_start_matches([':', ' ']));
-                write!(f, ": `{when}` cannot be evaluated ({error}), which counts against the request")
+                write!(f, ": `{when}` cannot be evaluated ({error}), which counts against the request")?;
+                fix.as_ref().map_or(Ok(()), |fix| write!(f, "; write `{fix}` before it"))
             }
         }
     }

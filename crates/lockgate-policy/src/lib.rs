@@ -23,6 +23,7 @@ mod reader;
 pub mod risk;
 pub mod schema;
 pub mod test;
+mod unknown;
 mod view;
 mod vocabulary;
 pub mod yaml;
@@ -35,6 +36,7 @@ pub use matching::Mismatch;
 pub use outlook::{Depends, Exception, Outlook, Question};
 pub use policy::{Policy, Preset};
 pub use reader::nameable;
+pub use unknown::ByLabels;
 pub use view::{Item, Needs, View};
 
 /// The `apiVersion` of the documents.

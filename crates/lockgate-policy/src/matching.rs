@@ -170,6 +170,19 @@ impl<'r> Request<'r> {
         self.action.verb == Verb::Get && self.facts.old_object.is_some()
     }
 
+    /// Whether it is about one object that could be there already, by name.
+    pub(crate) fn names_one(&self) -> bool {
+        let action = self.action;
+        let of_many = matches!(action.verb, Verb::List | Verb::Watch | Verb::DeleteCollection);
+        let makes = action.verb == Verb::Create && action.subresource.is_none();
+        action.is_resource() && action.name.is_some() && !of_many && !makes
+    }
+
+    /// Whether it is about one object whose labels nobody has read.
+    pub(crate) fn hides_labels(&self) -> bool {
+        matches!(self.labels, Labels::Unknown) && self.names_one()
+    }
+
     /// Whether the request's own selector admits objects with this label only.
     pub(crate) fn selects(&self, label: &(String, String)) -> bool {
         match self.labels {
@@ -345,7 +358,8 @@ fn spread<'r>(action: &'r Action, selected: Option<&'r str>) -> Spread<'r> {
 }
 
 /// What is known of the labels of the objects that a request is about: those that a create writes, those in the cluster
-/// where they have been read, those that a collection's own selector asks for.
+/// where they have been read (of a subresource: the object's that it belongs to), those that a collection's own selector
+/// asks for.
 fn labels<'r>(action: &Action, facts: &'r Facts<'r>) -> Labels<'r> {
     let of = |object: &'r serde_json::Value| object.pointer("/metadata/labels").and_then(serde_json::Value::as_object);
     match (action.verb, facts.object, facts.old_object) {
@@ -354,7 +368,9 @@ fn labels<'r>(action: &Action, facts: &'r Facts<'r>) -> Labels<'r> {
             Labels::Selected(selector.unwrap_or_default())
         }
         (Verb::Create, Some(object), _) if action.subresource.is_none() => Labels::In(of(object)),
-        (Verb::Create, ..) | (_, _, None) => Labels::Unknown,
+        // An object that nobody has named yet, or read.
+        (Verb::Create, ..) if action.subresource.is_none() => Labels::Unknown,
+        (_, _, None) => Labels::Unknown,
         (_, _, Some(old_object)) => Labels::In(of(old_object)),
     }
 }

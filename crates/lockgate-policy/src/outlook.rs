@@ -71,9 +71,11 @@ pub enum Depends {
 }
 
 impl Policy {
-    /// What would become of it, as of `facts`, of which options and objects are not looked at.
+    /// What would become of it, as of `facts`, of which options and body are not looked at. Where the question names one object
+    /// and that has been read, it is the old object: then nothing is open that depends on it.
     pub fn outlook(&self, subject: &Subject, cluster: &str, question: &Question<'_>, facts: &Facts<'_>) -> Outlook {
-        let facts = Facts { options: question.options, object: None, old_object: None, ..*facts };
+        let object = facts.old_object.filter(|_| question.action.verb.is_read());
+        let facts = Facts { options: question.options, object, ..*facts };
         let asker = Asker { policy: self, subject, cluster, facts: &facts, any_version: question.any_version };
         let everything = question.action.resource == ANY || question.action.api_group == ANY;
         let mut outlook = if everything { asker.of_everything(question.action) } else { asker.of(question.action) };
@@ -133,8 +135,12 @@ impl Asker<'_> {
             }
         }
         let mut outlook = outlook.unwrap_or_else(|| Outlook::of(self.policy.deny_unmatched(&self.describe(action))));
-        // Nobody knows whether objects of an unknown kind are in the namespace that the question names.
-        if action.namespace.is_some() && risk::lives(&action.api_group, &action.resource) == risk::Lives::Unknown {
+        // Nobody knows whether objects of an unknown kind are in the namespace that the question names, until one is seen.
+        let is_seen = self.facts.old_object.is_some();
+        if !is_seen
+            && action.namespace.is_some()
+            && risk::lives(&action.api_group, &action.resource) == risk::Lives::Unknown
+        {
             let outside = Action { namespace: None, risk: risk::classify(&plain), ..action.clone() };
             let request = Request::of_question(self.subject, self.cluster, &outside, self.facts).without_namespace();
             outlook.add(self.presume(&request), Depends::Scope);
@@ -164,7 +170,7 @@ impl Asker<'_> {
             }
             let looks = rule.looks_beyond(request);
             let open = rule.when.as_ref().is_some_and(|when| looks && which || !looks && self.is_open(when, request));
-            if !looks && !open && !scene.fulfils(rule.when.as_ref(), direction) {
+            if !looks && !open && !found.holds(&scene, rule) {
                 continue;
             }
             if coverage == Coverage::Whole && !looks && !open {
@@ -201,7 +207,7 @@ impl Asker<'_> {
                 continue;
             }
             let open = rule.when.as_ref().is_some_and(|when| self.is_open(when, &request));
-            if !open && !scene.fulfils(rule.when.as_ref(), direction) {
+            if !open && !found.holds(&scene, rule) {
                 continue;
             }
             if !open && rule.matcher.is_unbounded() {
@@ -228,12 +234,13 @@ impl Asker<'_> {
             && tree.is_some_and(|prefix| rule.matcher.names_a_path_below(prefix, request, direction))
     }
 
-    /// Whether the condition looks at something that the question leaves open. Reads have no body, and no object before
-    /// them: what a condition on either makes of that is known.
+    /// Whether the condition looks at something that the question leaves open. Reads have no body: what a condition on it makes
+    /// of that is known.
     fn is_open(&self, when: &Expression, request: &Request<'_>) -> bool {
         let action = request.action;
-        let content = [condition::OBJECT, condition::OLD_OBJECT, condition::CHANGE];
-        if !action.verb.is_read() && content.into_iter().any(|name| when.uses(name)) {
+        let unread = self.facts.old_object.is_none() && when.uses(condition::OLD_OBJECT);
+        let written = when.uses(condition::OBJECT) || when.uses(condition::CHANGE);
+        if !action.verb.is_read() && (unread || written) {
             return true;
         }
         let mut members: Vec<&str> = Vec::new();

@@ -23,6 +23,7 @@ use crate::condition::Scene;
 use crate::decide::{Asking, Facts, Found, Partial, stricter};
 use crate::matching::{Coverage, Request};
 use crate::policy::{Policy, Rule, Verdict};
+use crate::unknown::labels_of;
 
 /// An object of an answer.
 #[derive(Debug, Clone, Copy)]
@@ -340,10 +341,6 @@ fn settling_selector(found: &Found<'_>, request: &Request<'_>, agreed: bool) -> 
 /// What may stand in a selector as it is: the characters of label keys and values.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/'))
-}
-
-fn labels_of(rule: &Rule) -> Vec<String> {
-    rule.matcher.label_selector.iter().flatten().map(|(key, value)| format!("{key}={value}")).collect()
 }
 
 impl Rule {

@@ -8,11 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
-use lockgate_core::{Freeze, Outcome, RateLimit};
+use lockgate_core::{Effect, Freeze, Origin, Outcome, RateLimit};
 use lockgate_proxy::gateway::Limits;
 use lockgate_proxy::upstream::dial::Protocol;
 use lockgate_store::limit::{DENIED_FOR, PENDING_PER_PRINCIPAL_MAX};
-use lockgate_store::{HumanWord, Word};
+use lockgate_store::{AuditFilter, HumanWord, Word};
 use testkit::api_server::{ApiServer, Reply};
 use testkit::clock::PausedClock;
 use testkit::gateway::{Answer, World, agent, human, request};
@@ -293,6 +293,49 @@ async fn an_agent_that_is_too_fast_waits() {
     assert_eq!(world.send(other).await.status(), StatusCode::OK, "everybody has a limit of their own");
     clock.advance(Duration::from_secs(30));
     assert_eq!(get().await.status(), StatusCode::OK);
+}
+
+/// What the last request's record says: the effect, what the policy said of it where that was overruled, the rule, the reasons.
+async fn verdict(world: &World) -> (Effect, Option<Effect>, Option<String>, String) {
+    let records = world.records().await;
+    let own = records.into_iter().rfind(|record| record.origin == Origin::Http).unwrap();
+    let decision = own.decision.unwrap();
+    (decision.effect, decision.policy_effect, decision.rule, decision.reasons.join("; "))
+}
+
+#[tokio::test]
+async fn what_a_limit_a_freeze_or_an_earlier_no_refuses_is_recorded_as_denied_beside_the_policy_s_word() {
+    let clock = PausedClock::default();
+    let limits = Limits { agent_rate: Some(RateLimit { requests: 1, per_seconds: 60 }), ..Limits::default() };
+    let fast = world(limits, &clock).await;
+    for _ in 0..2 {
+        fast.get("/api/v1/namespaces/shop/pods/p").await;
+    }
+    let (effect, policy, rule, reasons) = verdict(&fast).await;
+    assert_eq!((effect, policy, rule.as_deref()), (Effect::Deny, Some(Effect::Allow), Some("rest")));
+    assert!(reasons.contains("rule `rest` allows") && reasons.contains("too fast: the gateway"), "{reasons}");
+    let denied_filter = AuditFilter { effect: Some(Effect::Deny), ..AuditFilter::default() };
+    let listed = fast.gateway.store.audit_records(&denied_filter).await.unwrap();
+    assert_eq!(listed.len(), 1, "the index says the same");
+
+    let asked = world(impatient(), &clock).await;
+    denied(&asked, &clock, WEB).await;
+    let (effect, policy, rule, reasons) = verdict(&asked).await;
+    assert_eq!((effect, policy, rule.as_deref()), (Effect::Deny, Some(Effect::Ask), Some("deletes")));
+    assert!(reasons.contains("a human denied it before, and that stands (apr_"), "{reasons}");
+    clock.advance(Duration::from_secs(1));
+    let scaled = asked.send(patch(&format!("{WEB}/scale"), r#"{"spec":{"replicas":0}}"#)).await;
+    assert_eq!(reason(&scaled), "ApprovalDenied", "{}", scaled.text());
+    let (effect, policy, rule, reasons) = verdict(&asked).await;
+    assert_eq!((effect, policy, rule.as_deref()), (Effect::Deny, Some(Effect::Allow), Some("rest")));
+    assert!(reasons.contains("a human denied the same effect before"), "{reasons}");
+    asked.gateway.store.freeze(agent("deployer"), word(&asked, "it runs wild")).await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    let refused = asked.send(patch("/api/v1/namespaces/shop/configmaps/a", r#"{"data":{"x":"y"}}"#)).await;
+    assert_eq!(reason(&refused), "AgentFrozen");
+    let (effect, policy, _, reasons) = verdict(&asked).await;
+    assert_eq!((effect, policy), (Effect::Deny, Some(Effect::Allow)));
+    assert!(reasons.contains("the agent is frozen (frz_") && reasons.contains("it runs wild"), "{reasons}");
 }
 
 #[tokio::test]

@@ -428,5 +428,6 @@ async fn what_a_human_stopped_is_a_no() {
     world.gateway.store.freeze(testkit::gateway::agent("deployer"), word).await.unwrap();
     let frozen = said(&can_i(&world, &delete("other")).await);
     assert!(frozen.0 == "no" && frozen.1.contains("it runs wild"), "{frozen:?}");
+    assert!(frozen.1.contains("lockgate agents clear ") && !frozen.1.contains("change of policy"), "{frozen:?}");
     assert_eq!(said(&can_i(&world, &attributes("get", "pods", "shop", "other")).await).0, "yes", "reads go on");
 }

@@ -49,12 +49,13 @@ impl CallLog {
 
     /// [`CallLog::decided`], with the policy that decided and what a candidate would have said where it differs.
     pub fn decided_by(&mut self, decision: &Decision, by: DecidedBy) {
-        let DecidedBy { policy, shadow, environment } = by;
+        let DecidedBy { policy, shadow, environment, policy_effect } = by;
         let decided = EventBody::Decided {
             decision: Box::new(decision.clone()),
             policy: policy.map(Box::new),
             shadow: shadow.map(Box::new),
             environment,
+            policy_effect,
         };
         let event = self.call.event(decided);
         self.decision = Some(Box::new(decision.clone()));

@@ -236,6 +236,7 @@ fn decision(record: &AuditRecord) -> Vec<Fact> {
     let mut facts = Vec::new();
     if let Some(decision) = &record.decision {
         facts.push(view::said("Effect", &format!("{:?}", decision.effect).to_lowercase()));
+        facts.extend(decision.policy_effect.map(|effect| view::said("Policy said", effect.as_str())));
         facts.push(view::fact("Rule", decision.rule.as_deref().unwrap_or("none matched")));
         match &decision.policy {
             Some(policy) => {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Coverage, Direction, Matcher, Request, RiskSet, Spread, VerbSet, any};
+use super::{Coverage, Direction, Labels, Matcher, Request, RiskSet, Spread, VerbSet, any};
 use crate::reader::VERBS;
 
 /// A field of `match:` that the request does not meet.
@@ -55,8 +55,7 @@ impl Matcher {
         let beside = self.label_selector.is_some() && !request.action.is_resource();
         if beside || self.labels(request) == Coverage::Nothing {
             let labels = self.label_selector.iter().flatten().map(|(key, value)| format!("{key}={value}"));
-            let asked = request.facts.options.label_selector.clone().unwrap_or_else(|| "no label selector".to_owned());
-            found.push(mismatch("labelSelector", labels.collect::<Vec<_>>().join(","), asked));
+            found.push(mismatch("labelSelector", labels.collect::<Vec<_>>().join(","), labels_found(request)));
         }
         if !action.is_resource() {
             let path = || format!("the path {}", action.path);
@@ -134,6 +133,25 @@ fn namespace_of(request: &Request<'_>) -> String {
         Spread::Namespace(namespace) => (*namespace).to_owned(),
         Spread::Cluster => "no namespace: it is for the whole cluster".to_owned(),
         Spread::AllNamespaces | Spread::Unknown => "all namespaces but those".to_owned(),
+    }
+}
+
+/// What the request says of its objects' labels.
+fn labels_found(request: &Request<'_>) -> String {
+    let labels = match request.labels {
+        Labels::Of(labels) => labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>(),
+        Labels::In(labels) => labels
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+            .collect(),
+        Labels::Selected("") | Labels::Unknown => return "no label selector".to_owned(),
+        Labels::Selected(selector) => return selector.to_owned(),
+    };
+    if labels.is_empty() {
+        "an object without labels".to_owned()
+    } else {
+        format!("an object with {}", listed(Some(&labels)))
     }
 }
 

@@ -12,7 +12,7 @@ use lockgate_wire::{RequestInfo, body, fingerprint};
 
 use super::classify::hex;
 use super::preview::{self, Observed};
-use super::{Decided, Permitted, Refusal, Stop, Transport, Understood, Way, decide, limits, observe, review};
+use super::{Decided, Permitted, Refusal, Stop, Transport, Understood, Way, decide, limits, observe, review, unseen};
 use crate::gateway::Gateway;
 use crate::sieve;
 use crate::upstream::Flow;
@@ -22,7 +22,8 @@ pub(super) async fn approve(gateway: &Gateway, decided: Decided) -> Result<Permi
     let Decided { mut understood, decision } = decided;
     let grant = match decision.effect {
         Effect::Deny => {
-            let refusal = denied(&understood, decision);
+            let refusal = unseen::refusal(gateway, &mut understood);
+            let refusal = refusal.unwrap_or_else(|| denied(&understood, decision));
             return Err(Stop::refuse(understood.log, refusal));
         }
         Effect::Allow => None,
@@ -169,7 +170,10 @@ async fn recheck(
     if live.uid != ticket.target_uid || !observe::is_as_reviewed(understood, live) {
         return Err(Refusal::TargetChanged(Box::new(ticket.clone())));
     }
-    limits::standing(gateway, understood).await?;
+    if let Err(refusal) = limits::standing(gateway, understood).await {
+        limits::overrule(understood, before, &refusal);
+        return Err(refusal);
+    }
     let (now, view) = decide::again(gateway, understood);
     let same = now.effect != Effect::Deny && (now.rule == before.rule || now.effect == Effect::Allow);
     if !same {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lockgate_core::{Action, DecidedBy, Decision};
-use lockgate_policy::{Facts, Policy, View};
+use lockgate_policy::{ByLabels, Facts, Policy, View};
 
 use super::{Decided, Understood, observe, shadow};
 use crate::gateway::Gateway;
@@ -28,7 +28,7 @@ pub(super) fn decide(gateway: &Gateway, understood: Understood) -> Decided {
     );
     let mut understood = understood;
     let environment = understood.upstream.cluster().environment.clone();
-    let by = DecidedBy { policy: policy.provenance().cloned(), shadow, environment };
+    let by = DecidedBy { policy: policy.provenance().cloned(), shadow, environment, policy_effect: None };
     if let Some(view) = &view {
         understood.log.arrival().options = sieve::options(&understood.options, &understood.info, view);
     }
@@ -63,6 +63,20 @@ pub(super) fn asks_by_object(gateway: &Gateway, understood: &Understood) -> bool
     let cluster = understood.upstream.cluster().name.as_str();
     let (subject, facts) = (&understood.caller.subject, facts(gateway, understood));
     gateway.policy.load().asks_by_object(subject, cluster, &understood.action, &facts)
+}
+
+/// Whether the verdict on one object, or on a part of it, hangs on what it is.
+pub(super) fn hangs_on_object(gateway: &Gateway, understood: &Understood) -> bool {
+    let cluster = understood.upstream.cluster().name.as_str();
+    let (subject, facts) = (&understood.caller.subject, facts(gateway, understood));
+    gateway.policy.load().hangs_on_object(subject, cluster, &understood.action, &facts).is_some()
+}
+
+/// The rules that wait for labels of the object that nobody knows.
+pub(super) fn by_labels(gateway: &Gateway, understood: &Understood) -> Vec<ByLabels> {
+    let cluster = understood.upstream.cluster().name.as_str();
+    let (subject, facts) = (&understood.caller.subject, facts(gateway, understood));
+    gateway.policy.load().by_labels(subject, cluster, &understood.action, &facts)
 }
 
 fn by(policy: &Policy, understood: &Understood, action: &Action, facts: &Facts<'_>) -> Decision {

@@ -2,7 +2,9 @@
 //! denied the same effect a while ago, or removes too much at once. Asked between the verdict and the human, and again when
 //! a hold ends (invariant 12).
 
-use lockgate_core::{Action, Approval, BlastLimit, BlastVerdict, Decision, Effect, Freeze, FreezeCause, Risk, Verb};
+use lockgate_core::{
+    Action, Approval, BlastLimit, BlastVerdict, DecidedBy, Decision, Effect, Freeze, FreezeCause, Risk, Verb,
+};
 use lockgate_policy::change::Change;
 use lockgate_policy::risk;
 use lockgate_store::{Agent, Removal, Removed};
@@ -15,9 +17,46 @@ const INVOCATION_HEADER: &str = "kubectl-session";
 
 pub(super) async fn limit(gateway: &Gateway, decided: Decided) -> Result<Decided, Stop> {
     let Decided { mut understood, decision } = decided;
+    let by_policy = decision.clone();
     match within(gateway, &mut understood, decision).await {
         Ok(decision) => Ok(Decided { understood, decision }),
-        Err(refusal) => Err(Stop::refuse(understood.log, refusal)),
+        Err(refusal) => {
+            overrule(&mut understood, &by_policy, &refusal);
+            Err(Stop::refuse(understood.log, refusal))
+        }
+    }
+}
+
+/// Notes that the request is denied whatever the policy said, which the record keeps beside it: `decision` is its verdict.
+pub(super) fn overrule(understood: &mut Understood, decision: &Decision, refusal: &Refusal) {
+    if decision.effect == Effect::Deny {
+        return;
+    }
+    let Some(why) = why_not(refusal) else { return };
+    let mut reasons = decision.reasons.clone();
+    reasons.push(why);
+    let overruled = Decision { effect: Effect::Deny, reasons, terms: None, ..decision.clone() };
+    let by = DecidedBy { policy_effect: Some(decision.effect), ..DecidedBy::default() };
+    understood.log.decided_by(&overruled, by);
+}
+
+/// What stands in the way whatever the policy says, in words.
+fn why_not(refusal: &Refusal) -> Option<String> {
+    match refusal {
+        Refusal::Frozen(freeze) => Some(format!("the agent is frozen ({}): {}", freeze.id, why_frozen(freeze))),
+        Refusal::DeniedByHuman(denial) => Some(format!("a human denied it before, and that stands ({})", denial.id)),
+        Refusal::DeniedBefore(denial) => {
+            Some(format!("a human denied the same effect before, and that stands ({})", denial.id))
+        }
+        Refusal::RateLimited { rule, rate, .. } => {
+            let whose = rule.as_ref().map_or_else(|| "the gateway".to_owned(), |rule| format!("rule `{rule}`"));
+            Some(format!(
+                "too fast: {whose} lets this agent send {} requests in {} s, and it sent more",
+                rate.requests, rate.per_seconds
+            ))
+        }
+        Refusal::RemovesTooMuch { rule, limit, removed } => Some(exceeded(rule, limit, *removed)),
+        _ => None,
     }
 }
 
@@ -117,19 +156,16 @@ async fn blast(gateway: &Gateway, understood: &mut Understood, mut decision: Dec
     };
     understood.beyond = true;
     understood.log.arrival().action = Some(shown_action(understood));
-    decision.reasons.push(exceeded(&rule, &limit, removed));
     match limit.then {
-        BlastVerdict::Ask(terms) => {
+        BlastVerdict::Ask(ref terms) => {
+            let by = DecidedBy { policy_effect: Some(decision.effect), ..DecidedBy::default() };
+            decision.reasons.push(exceeded(&rule, &limit, removed));
             decision.effect = Effect::Ask;
-            decision.terms = Some(terms);
-            understood.log.decided(&decision);
+            decision.terms = Some(terms.clone());
+            understood.log.decided_by(&decision, by);
             Ok(decision)
         }
-        BlastVerdict::Deny => {
-            decision.effect = Effect::Deny;
-            understood.log.decided(&decision);
-            Err(Refusal::RemovesTooMuch { rule, limit, removed })
-        }
+        BlastVerdict::Deny => Err(Refusal::RemovesTooMuch { rule, limit, removed }),
     }
 }
 

@@ -17,6 +17,7 @@ mod shadow;
 mod stop;
 mod summary;
 mod unread;
+mod unseen;
 
 use std::future::Future;
 use std::io;
@@ -45,6 +46,7 @@ use crate::upstream::{Exchange, Flow, Upstream};
 
 pub(crate) use self::classify::action;
 pub use self::stop::{Refusal, Stop};
+pub use self::unseen::Unseen;
 
 /// One client connection, as far as a request may know it.
 #[derive(Debug, Clone)]

@@ -22,6 +22,14 @@ pub(super) async fn observe(gateway: &Gateway, understood: Understood) -> Result
         }
         return Ok(understood);
     }
+    if reads_a_part(&understood) && decide::hangs_on_object(gateway, &understood) {
+        match preview::object_of_read(gateway, &understood).await {
+            Ok(live) => understood.observed = Observed::Live(live),
+            Err(Refusal::Store(error)) => return Err(Stop::refuse(understood.log, Refusal::Store(error))),
+            Err(refusal) => is_unreadable(&mut understood, refusal),
+        }
+        return Ok(understood);
+    }
     if !preview::names_an_object(&understood) || !is_needed(gateway, &understood) {
         return Ok(understood);
     }
@@ -33,20 +41,32 @@ pub(super) async fn observe(gateway: &Gateway, understood: Understood) -> Result
             understood.reviewed = reviewed;
             reclassify(&mut understood, risk);
         }
-        // If it is let through, the cluster will say so itself.
-        Err(refusal @ Refusal::TargetNotFound { .. }) => understood.observed = Observed::Refused(refusal),
         Err(Refusal::Store(error)) => return Err(Stop::refuse(understood.log, Refusal::Store(error))),
         Err(refusal) => {
             let request = request(&understood);
-            if risk::depends_on_old_object(&request) {
+            let is_there = !matches!(refusal, Refusal::TargetNotFound { .. });
+            if is_there && risk::depends_on_old_object(&request) {
                 let risk = risk::classify_unreadable(&request);
                 reclassify(&mut understood, risk);
             }
-            understood.unreadable = Some(format!("its target cannot be read: {}", in_words(&understood, &refusal)));
-            understood.observed = Observed::Refused(refusal);
+            is_unreadable(&mut understood, refusal);
         }
     }
     Ok(understood)
+}
+
+/// Whether it reads something that belongs to one object and does not show that object: its log, its scale.
+fn reads_a_part(understood: &Understood) -> bool {
+    let shows = matches!(understood.info.subresource.as_deref(), None | Some("status"));
+    understood.info.verb.is_read() && !shows
+}
+
+/// Of what is not there the cluster itself will say so, if the request is let through.
+fn is_unreadable(understood: &mut Understood, refusal: Refusal) {
+    if !matches!(refusal, Refusal::TargetNotFound { .. }) {
+        understood.unreadable = Some(format!("its target cannot be read: {}", in_words(understood, &refusal)));
+    }
+    understood.observed = Observed::Refused(refusal);
 }
 
 /// The request as the classifier sees it, with the live object where it was read.

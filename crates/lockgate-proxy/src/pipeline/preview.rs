@@ -62,14 +62,14 @@ pub(super) async fn target(gateway: &Gateway, understood: &Understood) -> Result
         _ if understood.info.verb.is_read() && observe::old_object(understood).is_some() => {
             object_of_read(gateway, understood).await
         }
-        Some(path) => live(gateway, understood, &path, Sees::WhatIsGiven).await,
+        Some(path) => live(gateway, understood, &path, sees(&understood.info)).await,
         None => Ok(Live::NOTHING),
     }
 }
 
-/// Reads the object that a read of one object is for, if the rules give it or ask for it.
+/// Reads the object that a read of one object is for, or of a part of it, if the rules give it or ask for it.
 pub(super) async fn object_of_read(gateway: &Gateway, understood: &Understood) -> Result<Live, Refusal> {
-    match path_without_subresource(&understood.info) {
+    match path_of_object(&understood.info) {
         Some(path) => live(gateway, understood, &path, Sees::WhatAsksToo).await,
         None => Ok(Live::NOTHING),
     }
@@ -107,18 +107,54 @@ fn object_path(understood: &Understood) -> Option<String> {
     if info.verb == Verb::Create && !subresource_create {
         return None;
     }
-    path_without_subresource(info)
+    path_of_object(info)
 }
 
-fn path_without_subresource(info: &RequestInfo) -> Option<String> {
-    let path = info.path.as_str();
-    match &info.subresource {
-        None => Some(path.to_owned()),
-        Some(subresource) => {
-            let (object, _) = path.rsplit_once(&format!("/{subresource}"))?;
-            Some(object.to_owned())
-        }
+/// The path of the object itself, whatever part of it the request is about; what stands behind `proxy` is no part of it.
+fn path_of_object(info: &RequestInfo) -> Option<String> {
+    info.name.as_ref()?;
+    let root = if info.api_group.is_empty() { 2 } else { 3 };
+    let is_namespaces = info.api_group.is_empty() && info.resource == "namespaces";
+    let place = if info.namespace.is_some() && !is_namespaces { 2 } else { 0 };
+    let segments: Vec<&str> = info.path.split('/').collect();
+    // The empty text before the first slash; resource and name.
+    segments.get(..1 + root + place + 2).map(|segments| segments.join("/"))
+}
+
+/// What is looked at for the verdict alone may be what the rules ask for. What changes an object shows the caller what it
+/// changes, in the ticket's words: only what is given.
+const fn sees(info: &RequestInfo) -> Sees {
+    if info.verb.is_read() || info.stream.is_session() { Sees::WhatAsksToo } else { Sees::WhatIsGiven }
+}
+
+/// The object that a request of this kind would be about, for who asks on behalf of `parent` what would become of it; `None`:
+/// there is none that the caller may see.
+pub(super) async fn object_asked_about(
+    gateway: &Gateway,
+    parent: &Understood,
+    info: &RequestInfo,
+) -> Result<Option<serde_json::Value>, Refusal> {
+    let Some(path) = path_of_object(info) else { return Ok(None) };
+    let (status, object) = read(gateway, parent, &path, sees(info)).await?;
+    match status {
+        StatusCode::OK => serde_json::from_slice(object.expose()).map(Some).map_err(|_| Refusal::PreviewUnreadable),
+        StatusCode::NOT_FOUND => Ok(None),
+        status => Err(Refusal::PreviewRefused { status: status.as_u16() }),
     }
+}
+
+/// The version of an API group that its cluster prefers.
+pub(super) async fn preferred_version(
+    gateway: &Gateway,
+    parent: &Understood,
+    group: &str,
+) -> Result<Option<String>, Refusal> {
+    let (status, answer) = read(gateway, parent, &format!("/apis/{group}"), Sees::WhatIsGiven).await?;
+    let answer: Option<serde_json::Value> =
+        serde_json::from_slice(answer.expose()).ok().filter(|_| status.is_success());
+    let version = answer.as_ref().and_then(|answer| answer.pointer("/preferredVersion/version")?.as_str());
+    let is_plain = |version: &&str| !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    Ok(version.filter(is_plain).map(str::to_owned))
 }
 
 /// One read on behalf of `parent`, admitted and recorded like any other call.
@@ -163,7 +199,7 @@ async fn read(
         },
     );
     let environment = parent.upstream.cluster().environment.clone();
-    log.decided_by(&decision, DecidedBy { policy: policy.provenance().cloned(), shadow: None, environment });
+    log.decided_by(&decision, DecidedBy { policy: policy.provenance().cloned(), environment, ..DecidedBy::default() });
     let permit = match admit(&decision, None) {
         Ok(permit) if decision.effect == Effect::Allow => permit,
         _ => {

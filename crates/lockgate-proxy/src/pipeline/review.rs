@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use http::header::HeaderValue;
 use http_body_util::{BodyExt, Limited};
-use lockgate_core::{Decision, Effect};
+use lockgate_core::{Decision, Effect, Verb};
+use lockgate_policy::risk::{self, Lives};
 use lockgate_store::StoreError;
 use lockgate_wire::WireError;
 use lockgate_wire::accept::AnswerForm;
-use lockgate_wire::review::{self as wire, Question, access, rules};
+use lockgate_wire::review::{self as wire, Asked, Place, Question, access, rules};
 use lockgate_wire::status;
+use serde_json::Value;
 
-use super::{Decided, Refusal, Stop, Understood, limits};
+use super::{Decided, Refusal, Stop, Understood, Unseen, limits, preview};
 use crate::gateway::Gateway;
-use crate::review::{Standpoint, Verdict, rules as listing};
+use crate::review::{Sight, Standpoint, Stopped, Verdict, place, rules as listing};
 use crate::upstream::UpstreamBody;
 
 /// Largest answer that is read. A list of rights has tens of bytes for each.
@@ -74,7 +76,11 @@ async fn review(gateway: &Gateway, understood: &Understood) -> Result<Option<Rev
     let standpoint = standpoint(gateway, understood).await?;
     let object = understood.object.as_ref();
     Ok(Some(match kind {
-        wire::Review::Access => Review::Access(standpoint.verdict(object.and_then(Question::of).as_ref())),
+        wire::Review::Access => {
+            let question = object.and_then(Question::of);
+            let sights = look(gateway, understood, &standpoint, question.as_ref()).await?;
+            Review::Access(standpoint.verdict_seeing(question.as_ref(), sights))
+        }
         wire::Review::Rules => {
             let namespace = object.and_then(rules::namespace).unwrap_or_default().to_owned();
             Review::Rules(Box::new(standpoint), namespace)
@@ -82,13 +88,94 @@ async fn review(gateway: &Gateway, understood: &Understood) -> Result<Option<Rev
     }))
 }
 
+/// Looks at the object that a question names, for each of its verbs, where a rule decides by what it is.
+async fn look(
+    gateway: &Gateway,
+    understood: &Understood,
+    standpoint: &Standpoint,
+    question: Option<&Question>,
+) -> Result<Vec<(Verb, Sight)>, StoreError> {
+    let mut sights = Vec::new();
+    for verb in question.into_iter().flat_map(Question::verbs) {
+        let sight = match question {
+            Some(Question::Resource { resource, .. }) if resource.is_any() => Sight::Unlooked,
+            Some(question) => sight(gateway, understood, standpoint, question, verb).await?,
+            None => Sight::Unlooked,
+        };
+        sights.push((verb, sight));
+    }
+    Ok(sights)
+}
+
+async fn sight(
+    gateway: &Gateway,
+    understood: &Understood,
+    standpoint: &Standpoint,
+    question: &Question,
+    verb: Verb,
+) -> Result<Sight, StoreError> {
+    let Ok(asked) = question.request(verb, place(question, false)) else { return Ok(Sight::Unlooked) };
+    let Some(rule) = standpoint.hangs_on_object(&asked).map(str::to_owned) else { return Ok(Sight::Unlooked) };
+    let is_open = asked.info.namespace.is_none()
+        && risk::lives(&asked.info.api_group, &asked.info.resource) == Lives::InNamespaces;
+    if is_open {
+        return Ok(Sight::Unlooked);
+    }
+    match object(gateway, understood, question, asked).await {
+        Ok(Some(object)) => Ok(Sight::Seen(object)),
+        Ok(None) => Ok(Sight::Unseen(rule, Unseen::nowhere())),
+        Err(Refusal::Store(error)) => Err(error),
+        Err(refusal) => {
+            let resource = match question {
+                Question::Resource { resource, .. } => resource.resource.as_str(),
+                Question::Path { .. } => "it",
+            };
+            Ok(Sight::Unseen(rule, Unseen::because(&refusal, resource)))
+        }
+    }
+}
+
+/// Reads it, as the agent. A question rarely tells the API version: of a group that is not Kubernetes' own the cluster is asked.
+/// Nor does it tell whether objects of such a kind live in namespaces.
+async fn object(
+    gateway: &Gateway,
+    understood: &Understood,
+    question: &Question,
+    asked: Asked,
+) -> Result<Option<Value>, Refusal> {
+    let mut question = question.clone();
+    let own = risk::built_in().any(|(group, _)| group == asked.info.api_group);
+    if let Question::Resource { resource, .. } = &mut question
+        && asked.any_version
+        && !own
+        && let Some(version) = preview::preferred_version(gateway, understood, &resource.group).await?
+    {
+        resource.version = version;
+    }
+    let verb = asked.info.server_verb;
+    let outside = risk::lives(&asked.info.api_group, &asked.info.resource) == Lives::Unknown;
+    for place in [place(&question, false), Place::Cluster].into_iter().take(if outside { 2 } else { 1 }) {
+        let Ok(asked) = question.request(verb, place) else { continue };
+        if let Some(object) = preview::object_asked_about(gateway, understood, &asked.info).await? {
+            return Ok(Some(object));
+        }
+    }
+    Ok(None)
+}
+
 async fn standpoint(gateway: &Gateway, understood: &Understood) -> Result<Standpoint, StoreError> {
     let (subject, cluster) = (&understood.caller.subject, understood.upstream.cluster());
     let frozen = gateway.store.active_freeze(subject).await?;
     let denials = gateway.store.denials(subject, &cluster.name).await?;
     let denial = |denial: lockgate_core::Approval| {
-        let words = format!("a human denied this or the same effect before ({})", denial.id);
-        denial.effect.map(|effect| (effect, words))
+        let (why, next) = (
+            format!("a human denied this or the same effect before ({})", denial.id),
+            format!(
+                "tell your human; who may decide it lets it be asked again with `lockgate approvals reopen {}`",
+                denial.id
+            ),
+        );
+        denial.effect.map(|effect| (effect, Stopped { why, next }))
     };
     Ok(Standpoint {
         policy: gateway.policy.load_full(),
@@ -97,7 +184,13 @@ async fn standpoint(gateway: &Gateway, understood: &Understood) -> Result<Standp
         environment: cluster.environment.clone(),
         four_eyes: cluster.four_eyes,
         now: gateway.clock().now(),
-        frozen: frozen.map(|freeze| format!("every change by this agent is stopped: {}", limits::why_frozen(&freeze))),
+        frozen: frozen.map(|freeze| Stopped {
+            why: format!("every change by this agent is stopped: {}", limits::why_frozen(&freeze)),
+            next: format!(
+                "tell your human what you wanted and why; an approver lets you go on with `lockgate agents clear {}`",
+                limits::key(&freeze)
+            ),
+        }),
         denials: denials.into_iter().filter_map(denial).collect(),
     })
 }

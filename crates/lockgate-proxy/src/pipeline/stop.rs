@@ -17,7 +17,7 @@ use lockgate_wire::status::{
     refusal::{self as status, Sent},
 };
 
-use super::limits;
+use super::{Unseen, limits};
 use crate::answer::{AnswerBody, whole};
 use crate::gateway::Gateway;
 use crate::upstream::SendError;
@@ -122,6 +122,17 @@ pub enum Refusal {
     },
     /// The cluster's answer to the read makes no sense.
     PreviewUnreadable,
+    /// Labels decide, and the object that has them could not be read.
+    Unseen {
+        /// The rule that looks at them.
+        rule: String,
+        /// The request in words.
+        summary: String,
+        /// Where.
+        cluster: String,
+        /// Why not.
+        unseen: Unseen,
+    },
     /// Allowed, but SPDY cannot be recorded yet.
     WebSocketRequired(String),
     /// The client went away during the hold.
@@ -235,6 +246,9 @@ impl Refusal {
             Self::PreviewNotAllowed(why) => status::preview_not_allowed(summary, why),
             Self::PreviewRefused { status } => status::preview_refused(summary, *status),
             Self::PreviewUnreadable => status::preview_unreadable(summary),
+            Self::Unseen { rule, summary, cluster, unseen } => {
+                status::labels_unknown(summary, cluster, rule, &unseen.why, &unseen.next)
+            }
             Self::WebSocketRequired(summary) => status::websocket_required(summary),
             Self::ClientGone => status::client_gone(),
             Self::Store(error) => store(error, summary),

@@ -31,7 +31,7 @@ pub(super) fn refusal(
     let decision = policy.denies_any_body(&caller.subject, cluster.name.as_str(), &action, &facts)?;
     log.arrival().action = Some(action.clone());
     let environment = cluster.environment.clone();
-    log.decided_by(&decision, DecidedBy { policy: policy.provenance().cloned(), shadow: None, environment });
+    log.decided_by(&decision, DecidedBy { policy: policy.provenance().cloned(), environment, ..DecidedBy::default() });
     let words = summary::in_words(&action, &options);
     Some(Refusal::Denied(Box::new(decision), words, cluster.name.clone()))
 }

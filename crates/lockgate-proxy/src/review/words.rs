@@ -3,7 +3,8 @@
 use lockgate_core::{Decision, Effect, Risk, Terms, Verb};
 use lockgate_policy::{Depends, Exception, Outlook};
 
-use super::Verdict;
+use super::{Stopped, Verdict};
+use crate::pipeline::Unseen;
 
 /// Most rules that are named beside the one that decides.
 const EXCEPTIONS_SHOWN_MAX: usize = 6;
@@ -39,6 +40,19 @@ pub(super) fn of(outlook: Outlook) -> Verdict {
 /// A no that is no rule's.
 pub(super) fn no(why: &str) -> String {
     no_with(&text(why), "", "")
+}
+
+/// A no that ends when a human says so.
+pub(super) fn stopped(stopped: &Stopped) -> String {
+    format!("Lockgate: {}. Next step: {}.", text(&stopped.why), text(&stopped.next))
+}
+
+/// A no because nobody knows what the rule would say.
+pub(super) fn unseen(rule: &str, unseen: &Unseen) -> String {
+    let (rule, why, next) = (text(rule), text(&unseen.why), text(&unseen.next));
+    format!(
+        "Lockgate: rule {rule:?} decides by what the object is (its labels, say), and it cannot be read: {why}. Next step: {next}."
+    )
 }
 
 fn no_with(why: &str, message: &str, but: &str) -> String {

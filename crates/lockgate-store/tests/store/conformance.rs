@@ -116,7 +116,8 @@ async fn what_a_candidate_would_have_said_is_kept_and_found(store: &Store, _: &P
     for shadow in [Some(shadow.clone()), None] {
         let mut call = call(store);
         ids.push(call.audit_id());
-        let by = DecidedBy { policy: Some(policy.clone()), shadow, environment: "production".into() };
+        let by =
+            DecidedBy { policy: Some(policy.clone()), shadow, environment: "production".into(), policy_effect: None };
         call.decided_by(&decision(Effect::Ask), by);
         let _refused = call.refuse(403, "ApprovalRequired", "wait", None).await.unwrap();
     }

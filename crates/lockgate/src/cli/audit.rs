@@ -185,6 +185,7 @@ fn fields(value: &Value) -> Vec<Column> {
         Column("Risk", at(value, "/action/risk")),
         Column("Request", request(value)),
         Column("Decision", at(value, "/decision/effect")),
+        Column("Policy said", at(value, "/decision/policyEffect")),
         Column("Rule", at(value, "/decision/rule")),
         Column("Policy", policy(value)),
         Column("Candidate would", shadow(value)),

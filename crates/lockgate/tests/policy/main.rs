@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 
 mod guide;
+mod labels;
 
 const POLICY: &str = "\
 apiVersion: lockgate.dev/v1

@@ -13,8 +13,8 @@ use super::{MESSAGE_BYTES_MAX, Reason, Status, is_unsafe_in_terminal};
 pub use self::limits::{frozen, rate_limited, removes_too_much, too_many_asked, too_many_pending};
 pub use self::requests::{
     ambiguous, body_broken, body_timeout, body_too_large, client_gone, impersonation, issuer_unavailable,
-    not_understood, preview_not_allowed, preview_refused, preview_unreadable, stream_over_websocket, subprotocol,
-    target_not_found, unauthenticated, unknown_cluster, websocket_required,
+    labels_unknown, not_understood, preview_not_allowed, preview_refused, preview_unreadable, stream_over_websocket,
+    subprotocol, target_not_found, unauthenticated, unknown_cluster, websocket_required,
 };
 pub use self::tickets::{
     Denied, approval_cancelled, approval_expired, approval_indeterminate, approval_required, changed_since_review,

@@ -127,6 +127,21 @@ pub fn body_broken() -> Status {
     refused(400, Reason::BadRequest, "its body broke off", "send it again")
 }
 
+/// A rule decides by labels, and the object that has them cannot be read: nobody knows what the verdict would be. `why` and
+/// `next` are half sentences.
+pub fn labels_unknown(summary: &str, cluster: &str, rule: &str, why: &str, next: &str) -> Status {
+    forbidden(
+        &format!(
+            "Lockgate did not run: {} on cluster {}: rule {:?} decides by the object's labels, and those could not be read: {}.",
+            phrase(summary),
+            phrase(cluster),
+            phrase(rule),
+            phrase(why)
+        ),
+        next,
+    )
+}
+
 /// The agent may not read what it wants to change, so nobody can review the change.
 pub fn preview_not_allowed(summary: &str, why: &str) -> Status {
     forbidden(

@@ -53,6 +53,16 @@ fn requests() -> Vec<(&'static str, Status)> {
     let delete = "delete namespace shop";
     let media = WireError::ContentType { content_type: "application/cbor".into() };
     vec![
+        (
+            "labels_unknown",
+            labels_unknown(
+                "run `sh` in pod web in namespace shop",
+                "prod",
+                "no-finance",
+                "the cluster refuses to show it (HTTP 403)",
+                "tell your human that your role in the cluster must let you get pods",
+            ),
+        ),
         ("not_canonical", WireError::Target("a dot segment").status()),
         ("unknown_method", WireError::Method { method: "BREW".into() }.status()),
         ("undecodable_body", WireError::Body("expected value at line 1 column 1".into()).status()),

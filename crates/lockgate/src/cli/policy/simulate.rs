@@ -124,11 +124,14 @@ pub(super) fn judge(policy: &Policy, record: &AuditRecord) -> Judged {
             return Judged::Unknown("the candidate looks at a value that is masked in the record");
         }
     }
-    if before.effect == decided.effect {
+    // What overruled the policy then (a limit, a freeze, a human's no) is no policy's: verdicts are compared with its own. One
+    // that says no itself changes nothing for what was refused all the same.
+    let by_policy = before.by_policy();
+    if by_policy == decided.effect || before.effect == decided.effect {
         return Judged::Same;
     }
     Judged::Changed {
-        from: Verdict { effect: before.effect.as_str(), rule: before.rule.clone() },
+        from: Verdict { effect: by_policy.as_str(), rule: before.rule.clone() },
         to: Verdict { effect: decided.effect.as_str(), rule: decided.rule },
     }
 }
@@ -303,6 +306,19 @@ mod tests {
         assert_eq!((from.effect, from.rule.as_deref()), ("allow", Some("old")));
         assert_eq!((to.effect, to.rule.as_deref()), ("ask", Some("new")));
         assert!(matches!(judge(&policy, &record(&json!({}), "ask")), Judged::Same));
+    }
+
+    #[test]
+    fn a_request_that_a_limit_refused_is_no_change_of_policy() {
+        let mut refused = record(&json!({}), "deny");
+        refused.decision.as_mut().unwrap().policy_effect = Some(Effect::Allow);
+        for effect in ["allow", "deny"] {
+            let judged = judge(&policy("true", effect), &refused);
+            assert!(matches!(judged, Judged::Same), "{effect}: {judged:?}");
+        }
+        let judged = judge(&policy("true", "ask"), &refused);
+        let Judged::Changed { from, .. } = judged else { panic!("{judged:?}") };
+        assert_eq!(from.effect, "allow", "what the policy said");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use lockgate_console::inert;
 use lockgate_core::{Action, Decision, Effect, Options, Risk};
 use lockgate_policy::change::Change;
-use lockgate_policy::{Explanation, Policy, RuleTrace, risk};
+use lockgate_policy::{ByLabels, Explanation, Policy, RuleTrace, risk};
 use lockgate_wire::payload::mask_request_payload;
 use serde_json::{Value, json};
 
@@ -26,12 +26,20 @@ pub(super) struct Explained {
     change: Vec<String>,
     /// Classes that it could turn out to have, once the object that it changes is known.
     could_be: Vec<Risk>,
+    /// Rules that wait for the labels of the object, which was not read.
+    by_labels: Vec<ByLabels>,
 }
 
 impl Explained {
     pub(super) fn of(policy: &Policy, scene: &Scene, request: Recorded) -> Self {
         let Ok(reading) = &request.reading else {
-            return Self { request, explanation: None, change: Vec::new(), could_be: Vec::new() };
+            return Self {
+                request,
+                explanation: None,
+                change: Vec::new(),
+                could_be: Vec::new(),
+                by_labels: Vec::new(),
+            };
         };
         let old_object = request.old_object.as_ref();
         let asked =
@@ -44,9 +52,13 @@ impl Explained {
         let could_be =
             if open { risk::reachable(&asked).filter(|class| *class > action.risk).collect() } else { Vec::new() };
         let change = Change::of(&asked).in_words();
-        let case = Case { action: &action, options: &reading.options, object: reading.object.as_ref(), old_object };
-        let explanation = policy.explain(&scene.subject, &scene.cluster, &action, &scene.facts(case));
-        Self { explanation: Some(explanation), change, could_be, request }
+        let read = old_object.filter(|_| action.verb.is_read());
+        let object = read.or(reading.object.as_ref());
+        let case = Case { action: &action, options: &reading.options, object, old_object };
+        let facts = scene.facts(case);
+        let explanation = policy.explain(&scene.subject, &scene.cluster, &action, &facts);
+        let by_labels = policy.by_labels(&scene.subject, &scene.cluster, &action, &facts);
+        Self { explanation: Some(explanation), change, could_be, by_labels, request }
     }
 
     fn decision(&self) -> Option<&Decision> {
@@ -61,10 +73,10 @@ impl Explained {
         self.explanation.as_ref().map(|explanation| &explanation.action)
     }
 
-    /// A read that passes: of interest only when asked for.
+    /// A read that passes for certain: of interest only when asked for.
     fn is_plain(&self) -> bool {
         let reads = self.action().is_some_and(|action| action.verb.is_read());
-        reads && self.effect() == Effect::Allow.as_str()
+        reads && self.by_labels.is_empty() && self.effect() == Effect::Allow.as_str()
     }
 
     pub(super) fn is_discovery(&self) -> bool {
@@ -102,6 +114,7 @@ impl Explained {
         set(&mut value, &["decision"], json!(self.decision()));
         set(&mut value, &["change"], json!(self.change));
         set(&mut value, &["couldBe"], json!(self.could_be));
+        set(&mut value, &["dependsOnLabels"], json!(self.by_labels));
         set(&mut value, &["rules"], json!(self.explanation.as_ref().map(|explanation| &explanation.rules)));
         value
     }
@@ -216,6 +229,16 @@ fn request(style: Style, number: usize, one: &Explained, times: usize, all: bool
         line(style.dim(&inert::line(&options)));
     }
     line(verdict(style, decision));
+    if !one.by_labels.is_empty() {
+        let words = inert::line(&by_labels(&one.by_labels)).into_owned();
+        line(format!(
+            "{}: depends on the object's labels: {words} (--kubeconfig FILE reads it)",
+            style.yellow("not certain")
+        ));
+    }
+    for words in unevaluated(explanation) {
+        line(format!("{}: {}", style.yellow("note"), inert::line(&words)));
+    }
     if let Some(message) = &decision.message {
         line(format!("the caller reads: {}", inert::line(message)));
     }
@@ -278,6 +301,35 @@ fn verdict(style: Style, decision: &Decision) -> String {
     };
     let asked = decision.terms.as_ref().map(|terms| format!(": {}", inert::line(&terms_in_words(terms))));
     format!("{word} {rule}{}", asked.unwrap_or_default())
+}
+
+/// `denied if team=finance (rule no-finance)`
+fn by_labels(rules: &[ByLabels]) -> String {
+    let one = |ByLabels { rule, effect, labels }: &ByLabels| {
+        let word = match effect {
+            Effect::Allow => "allowed",
+            Effect::Deny => "denied",
+            Effect::Ask => "asks",
+        };
+        format!("{word} if {} (rule {rule})", labels.join(","))
+    };
+    rules.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// Conditions that could not be evaluated, with what to write.
+fn unevaluated(explanation: &Explanation) -> Vec<String> {
+    let before = explanation.rules.iter().filter(|trace| !trace.too_late);
+    let one = |trace: &RuleTrace| {
+        let condition = trace.condition.as_ref()?;
+        let error = condition.error.as_deref()?;
+        let why = error.strip_prefix(condition.when.as_str()).map_or(error, |rest| rest.trim_start_matches([':', ' ']));
+        let fix = condition.fix.as_ref().map(|fix| format!("; write `{fix}` before it")).unwrap_or_default();
+        Some(format!(
+            "condition of rule {} could not be evaluated ({why}): it counts against the request{fix}",
+            trace.rule
+        ))
+    };
+    before.filter_map(one).collect()
 }
 
 /// Why the rules before the one that decided did not.

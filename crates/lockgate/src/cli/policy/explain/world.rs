@@ -226,12 +226,14 @@ impl World {
         Reply::json(200, &object)
     }
 
-    /// The object that a write is about, as it was: what the live cluster has, or what the command itself has written. Never
+    /// The object that a write, or a read of a part of it (its log), is about, as it was: what the live cluster has, or what the command itself has written. Never
     /// the subresource's own path: a GET of `exec` would be one.
     pub(super) async fn old_object(&self, reading: &Reading) -> Option<Value> {
         let info = &reading.info;
-        let live = self.live.as_ref().filter(|_| info.name.is_some() && !info.verb.is_read())?;
-        let part = info.subresource.as_ref().map(|part| format!("/{part}")).unwrap_or_default();
+        let shows = matches!(info.subresource.as_deref(), None | Some("status"));
+        let live = self.live.as_ref().filter(|_| info.name.is_some() && !(info.verb.is_read() && shows))?;
+        let proxied = info.proxy_path.as_deref().unwrap_or_default();
+        let part = info.subresource.as_ref().map(|part| format!("/{part}{proxied}")).unwrap_or_default();
         let path = info.path.strip_suffix(&part).unwrap_or(&info.path);
         if let Some(written) = self.written(path) {
             return written;

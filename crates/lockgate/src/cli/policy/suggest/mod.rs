@@ -145,7 +145,9 @@ impl Trial {
         let object = record.request.payload.as_ref();
         let now = scene.decide(policy, Case { action, options: &record.options, object, old_object: None });
         let as_it_was = now.effect == before.effect && now.obligations.mask == before.mask;
-        let right = if happened(record) { as_it_was } else { now.effect != Effect::Allow };
+        // What overruled the policy then (a limit, a freeze, a human's no) would overrule the suggestion too.
+        let overruled = before.effect == Effect::Deny && before.policy_effect.is_some();
+        let right = if happened(record) { as_it_was } else { overruled || now.effect != Effect::Allow };
         if right {
             self.same += 1;
             return;

@@ -83,12 +83,15 @@ impl Seen {
         };
         let kind = kind(record, action);
         if !happened(record) {
-            if decision.effect == Effect::Deny {
+            if decision.by_policy() == Effect::Deny {
                 self.denied.insert(kind);
             }
             let rule = decision.rule.as_ref().map(|rule| format!(" by rule {rule}")).unwrap_or_default();
             let why = match (decision.effect, &record.upstream) {
                 (_, Some(_)) => "allowed, and refused by the cluster itself".to_owned(),
+                (Effect::Deny, None) if decision.policy_effect.is_some() => {
+                    "stopped by a limit, a freeze or a human's earlier no".to_owned()
+                }
                 (Effect::Deny, None) => format!("denied{rule}"),
                 (Effect::Ask, None) => format!("asked about{rule}, and not approved or not sent again"),
                 (Effect::Allow, None) => "allowed, and did not reach the cluster".to_owned(),
