@@ -40,6 +40,12 @@ pub const ALWAYS: &[Normalisation] = &[
         with: "resourceVersion: <n>",
     },
     Normalisation {
+        name: "temporary directory",
+        because: "kubectl diff makes one with a random number, which can look like a template hash",
+        pattern: r"/tmp/(LIVE|MERGED)-\d+",
+        with: "/tmp/<diff>",
+    },
+    Normalisation {
         name: "pod name",
         because: "the API server appends five random characters to generated names",
         pattern: r"-[bcdfghjklmnpqrstvwxz2456789]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}(?-u:\b)",
@@ -80,12 +86,6 @@ pub const ALWAYS: &[Normalisation] = &[
         because: "kubectl binds a free one",
         pattern: r"127\.0\.0\.1:\d+",
         with: "127.0.0.1:<port>",
-    },
-    Normalisation {
-        name: "temporary directory",
-        because: "kubectl diff makes one with a random name",
-        pattern: r"/tmp/(LIVE|MERGED)-\d+",
-        with: "/tmp/<diff>",
     },
 ];
 
@@ -143,6 +143,8 @@ mod tests {
             ("resourceVersion: \"77\"\nreplicas: 3", "resourceVersion: <n>\nreplicas: 3"),
             ("at 2026-11-25T02:03:04Z", "at <time>"),
             ("Wed, 25 Nov 2026 02:37:39 +0000", "<date>"),
+            // A number of the digits that hashes are made of.
+            ("/tmp/MERGED-245678924/v1.ConfigMap", "/tmp/<diff>/v1.ConfigMap"),
             ("Forwarding from 127.0.0.1:40123 -> 8080", "Forwarding from 127.0.0.1:<port> -> 8080"),
         ] {
             assert_eq!(normalise(text, &[ALWAYS]), normal);

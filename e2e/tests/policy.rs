@@ -104,6 +104,21 @@ async fn explain_hears_every_request_of_the_real_kubectl() {
     let request =
         exec["requests"].as_array().expect("requests").iter().find(|one| one["action"]["subresource"] == "exec");
     assert_eq!(request.expect("the exec")["options"]["exec"]["argv"], json!(["ls", "-l"]));
+    // kubectl does not put the server's path before a raw one.
+    let demo = &Environment::get().demo;
+    let mut raw = Command::new(&demo.lockgate);
+    raw.args(["policy", "explain", "--preset", "operate", "--as", "agent:x", "--"]);
+    let said = run({
+        raw.arg(&demo.kubectl).args(["delete", "--raw", "/api/v1/namespaces/shop"]);
+        raw
+    })
+    .await;
+    assert_eq!(said.code, Some(1), "{}", said.text());
+    assert!(
+        said.text().contains("DELETE /api/v1/namespaces/shop without the path of the kubeconfig's server"),
+        "{}",
+        said.text()
+    );
 }
 
 /// What only waits for events is ended, and helm is a client like any other.

@@ -399,9 +399,12 @@ pub(crate) fn describe(subject: &Subject, cluster: &str, action: &Action) -> Str
     }
     let namespace = action.namespace.as_deref().filter(|_| action.resource != "namespaces");
     // Writing into a String does not fail.
-    let written = match namespace {
-        Some(namespace) => write!(text, " in namespace {namespace} of cluster {cluster}"),
-        None => write!(text, " in cluster {cluster}"),
+    let written = match (namespace, cluster) {
+        // A test of a policy need not name a cluster.
+        (Some(namespace), "") => write!(text, " in namespace {namespace}"),
+        (Some(namespace), cluster) => write!(text, " in namespace {namespace} of cluster {cluster}"),
+        (None, "") => Ok(()),
+        (None, cluster) => write!(text, " in cluster {cluster}"),
     };
     debug_assert!(written.is_ok());
     text

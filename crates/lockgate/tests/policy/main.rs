@@ -87,6 +87,15 @@ fn data(output: &Output, code: i32) -> Value {
     serde_json::from_str(&said(output, code)).unwrap()
 }
 
+const CONFIGURATION: &str = "
+listen: {gateway: 127.0.0.1:8443, console: 127.0.0.1:8444, metrics: 127.0.0.1:9090}
+tls: {certificate: {file: tls.crt}, key: {file: tls.key}}
+store: {directory: store}
+issuers: [{url: https://idp.example.com, audiences: [lockgate], agents: {id: claims.sub}}]
+clusters: [{name: shop, credential: {kubeconfig: {file: admin.kubeconfig}}}]
+policy: {file: policy.yaml}
+";
+
 #[test]
 fn check_shows_place_line_and_fix_of_each_bad_file() {
     let bad = POLICY.replace("namespaces: [kube", "namespace: [kube");
@@ -195,6 +204,20 @@ fn explain_says_what_is_missing_and_what_to_do() {
     assert!(words.contains("say agent:ID or human:ID"), "{words}");
     let two = ["policy", "explain", "--policy", "p", "--preset", "operate", "--as", "agent:x", "GET", "/api"];
     complaint(&room.run(&two), 2);
+}
+
+/// Nobody has to say which policy where there is a configuration.
+#[test]
+fn without_a_named_policy_that_of_the_configuration_here_is_meant() {
+    let asked = ["policy", "explain", "--as", "agent:x", "DELETE", "/api/v1/namespaces/shop"];
+    let words = complaint(&Room::new().run(&asked), 2);
+    assert!(words.contains("which policy? --policy FILE, --config FILE or --preset NAME"), "{words}");
+    assert!(words.contains("no configuration was found at lockgate.yaml"), "{words}");
+    let room = Room::new().with("policy.yaml", POLICY).with("lockgate.yaml", CONFIGURATION);
+    let text = said(&room.run(&asked), 0);
+    assert!(text.contains("rule"), "{text}");
+    let named = room.run(&[&asked[..2], &["--preset", "operate"], &asked[2..]].concat());
+    assert!(said(&named, 0).contains("policy operate"), "what is named comes first");
 }
 
 /// What a program is given: nothing of its caller's clusters, and a kubeconfig and caches that are gone afterwards.
@@ -338,7 +361,7 @@ fn suggest_prints_what_happened_and_lists_what_did_not() {
         ["policy", "suggest", "--agent", "bot", "--records", "log.jsonl", "--since", "2026-11-25T00:00:00Z"];
     let policy = said(&room.run(&[&arguments[..], &["--only", "policy"]].concat()), 0);
     for line in [
-        "# Not in it, because it did not happen:",
+        "# Not in it, because it did not happen or cannot be said:",
         "#   denied by rule old: delete pods db in namespace shop",
         "#   allowed, and refused by the cluster itself: create pods web in namespace shop",
         "# Tried on the same history: 5 of 5 decisions come out as they were.",

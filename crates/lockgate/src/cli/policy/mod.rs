@@ -20,7 +20,7 @@ use lockgate_policy::Preset;
 use serde_json::Value;
 
 use super::output::Output;
-use super::{Exit, Global};
+use super::{Exit, Global, Wrong};
 use crate::config;
 
 #[derive(Debug, Subcommand)]
@@ -50,14 +50,17 @@ pub(crate) async fn run(global: &Global, out: &Output, command: &Policy) -> anyh
     }
 }
 
-/// Which policy: a file, a shipped preset, or the one of a configuration.
+/// Where the configuration is looked for when no policy is named.
+const CONFIGURATIONS: [&str; 2] = ["lockgate.yaml", "/etc/lockgate/lockgate.yaml"];
+
+/// Which policy: a file, a shipped preset, or the one of a configuration [default: of lockgate.yaml here or in /etc/lockgate].
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false, id = "policy source")]
+#[group(required = false, multiple = false, id = "policy source")]
 pub(crate) struct Source {
     /// The policy's file
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// The configuration whose policy is meant
+    /// The configuration whose policy is meant [default: lockgate.yaml here, else in /etc/lockgate]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// A policy that ships with Lockgate
@@ -88,7 +91,9 @@ impl Source {
     /// # Errors
     /// A file that cannot be read, or is no policy: with line, column and fix.
     pub(crate) fn read(&self) -> anyhow::Result<Chosen> {
-        if let Some(path) = &self.config {
+        let nothing_named = self.policy.is_none() && self.preset.is_none();
+        let found = || CONFIGURATIONS.iter().map(PathBuf::from).find(|path| path.exists()).filter(|_| nothing_named);
+        if let Some(path) = &self.config.clone().or_else(found) {
             let loaded = config::Loaded::read(path)?;
             let policy = crate::serve::policy::read(&loaded)?.policy;
             return Ok(Chosen { policy, config: Some(loaded) });
@@ -99,7 +104,13 @@ impl Source {
                 lockgate_policy::Policy::parse(&text).map_err(|error| anyhow!("{}: {error}", path.display()))?
             }
             (None, Some(preset)) => preset.shipped().policy().map_err(|error| anyhow!("{error}"))?,
-            (None, None) => anyhow::bail!("name a policy: --policy FILE, --config FILE or --preset NAME"),
+            (None, None) => {
+                let looked = CONFIGURATIONS.join(" and ");
+                let message = format!(
+                    "which policy? --policy FILE, --config FILE or --preset NAME (no configuration was found at {looked})"
+                );
+                return Err(Wrong(message).into());
+            }
         };
         Ok(Chosen { policy, config: None })
     }

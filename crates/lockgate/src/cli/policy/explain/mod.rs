@@ -211,6 +211,17 @@ async fn record(command: &Explain, scene: &Scene, protobuf: Protobuf) -> anyhow:
     let place = Place { cluster: &scene.cluster, namespace: &command.namespace };
     let ended = program::run(&file, arguments, &responder, &room, &place, command.timeout).await?;
     let recorded = responder.recorded();
+    if recorded.is_empty()
+        && let Some(stray) = responder.stray()
+    {
+        anyhow::bail!(
+            "{} asked for {stray} without the path of the kubeconfig's server, as --raw does: through Lockgate that is 404, since \
+             no cluster is named. Sent as --raw /clusters/{}/… it is read as {stray}: explain that with METHOD and PATH instead \
+             of a command",
+            program::name(program),
+            scene.cluster
+        );
+    }
     Ok((Subject::Command { command: command.command.clone(), ended, live: is_live }, recorded))
 }
 

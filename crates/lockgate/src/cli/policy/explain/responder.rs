@@ -4,7 +4,7 @@
 use std::future::IntoFuture;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context as TaskContext, Poll};
 
 use anyhow::Context;
@@ -56,6 +56,8 @@ struct Shared {
     world: World,
     protobuf: Protobuf,
     recorded: Mutex<Vec<Recorded>>,
+    /// The first request that lacked the secret path.
+    stray: OnceLock<String>,
     requests: watch::Sender<usize>,
     following: AtomicUsize,
 }
@@ -79,6 +81,7 @@ impl Responder {
             world,
             protobuf,
             recorded: Mutex::default(),
+            stray: OnceLock::new(),
             requests: watch::Sender::new(0),
             following: AtomicUsize::new(0),
         });
@@ -111,12 +114,18 @@ impl Responder {
     pub(super) fn recorded(&self) -> Vec<Recorded> {
         self.shared.recorded.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// Method and path of a request that was sent without the path of the kubeconfig's server, as kubectl's `--raw` does.
+    pub(super) fn stray(&self) -> Option<&str> {
+        self.shared.stray.get().map(String::as_str)
+    }
 }
 
 async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let target = head.uri.path_and_query().map(http::uri::PathAndQuery::as_str).unwrap_or_default();
     let Some(target) = target.strip_prefix('/').and_then(|target| target.strip_prefix(shared.secret.as_str())) else {
+        shared.stray.get_or_init(|| format!("{} {target}", head.method));
         return StatusCode::NOT_FOUND.into_response();
     };
     let Ok(body) = Limited::new(body, REQUEST_BODY_BYTES_MAX).collect().await else {

@@ -90,6 +90,7 @@ pub(crate) async fn run(global: &Global, out: &Output, command: &Suggest) -> any
     if seen.overflowed {
         bail!("{} did more kinds of things than can be told apart: narrow --since or name a --cluster", command.agent)
     }
+    rules::leave_out_unsayable(&mut seen, &subject);
     let document = rules::policy(&seen, &subject);
     let text = rules::text(&document);
     let trial = try_out(global, command, &text, &seen).await?;
@@ -125,7 +126,8 @@ async fn try_out(global: &Global, command: &Suggest, text: &str, seen: &Seen) ->
     let mut trial = Trial::default();
     let mut history = command.history.open(global, Some(&command.agent)).await?;
     while let Some(page) = history.page().await? {
-        page.iter().filter(|record| command.is_wanted(record)).for_each(|record| trial.add(&policy, record));
+        let tried = page.iter().filter(|record| command.is_wanted(record) && !seen.cannot_name(record));
+        tried.for_each(|record| trial.add(&policy, record));
     }
     Ok(Some(trial))
 }
@@ -145,8 +147,8 @@ impl Trial {
         let object = record.request.payload.as_ref();
         let now = scene.decide(policy, Case { action, options: &record.options, object, old_object: None });
         let as_it_was = now.effect == before.effect && now.obligations.mask == before.mask;
-        // What overruled the policy then (a limit, a freeze, a human's no) would overrule the suggestion too.
-        let overruled = before.effect == Effect::Deny && before.policy_effect.is_some();
+        // What overruled the policy then (a limit, a freeze, a human's no, the cluster) would overrule the suggestion too.
+        let overruled = before.policy_effect.is_some() || before.effect == Effect::Allow;
         let right = if happened(record) { as_it_was } else { overruled || now.effect != Effect::Allow };
         if right {
             self.same += 1;
@@ -224,7 +226,7 @@ impl Suggestion<'_> {
             super::count(usize::try_from(self.seen.requests).unwrap_or(usize::MAX), "recorded request")
         ));
         if !self.seen.left_out.is_empty() {
-            text.push_str(&comment("Not in it, because it did not happen:"));
+            text.push_str(&comment("Not in it, because it did not happen or cannot be said:"));
             for (what, times) in &self.seen.left_out {
                 text.push_str(&comment(&format!(
                     "  {what}{}",
