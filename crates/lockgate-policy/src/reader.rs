@@ -378,7 +378,7 @@ impl Reader<'_> {
 /// what no cluster can have no rule may name.
 pub fn nameable(action: &Action) -> bool {
     if !action.is_resource() {
-        return true;
+        return url(&action.path).is_ok();
     }
     let subresource = action.subresource.iter().map(|below| format!("/{below}"));
     let written: String = std::iter::once(action.resource.clone()).chain(subresource).collect();

@@ -90,7 +90,6 @@ pub(crate) async fn run(global: &Global, out: &Output, command: &Suggest) -> any
     if seen.overflowed {
         bail!("{} did more kinds of things than can be told apart: narrow --since or name a --cluster", command.agent)
     }
-    rules::leave_out_unsayable(&mut seen, &subject);
     let document = rules::policy(&seen, &subject);
     let text = rules::text(&document);
     let trial = try_out(global, command, &text, &seen).await?;
@@ -126,10 +125,15 @@ async fn try_out(global: &Global, command: &Suggest, text: &str, seen: &Seen) ->
     let mut trial = Trial::default();
     let mut history = command.history.open(global, Some(&command.agent)).await?;
     while let Some(page) = history.page().await? {
-        let tried = page.iter().filter(|record| command.is_wanted(record) && !seen.cannot_name(record));
+        let tried = page.iter().filter(|record| command.is_wanted(record) && can_be_said(record));
         tried.for_each(|record| trial.add(&policy, record));
     }
     Ok(Some(trial))
+}
+
+/// One request for what no cluster can have is not worth a suggestion that fails.
+fn can_be_said(record: &AuditRecord) -> bool {
+    record.action.as_ref().is_none_or(lockgate_policy::nameable)
 }
 
 impl Trial {

@@ -93,30 +93,10 @@ fn is_plain(text: &str) -> bool {
         && !reserved.contains(&text.to_ascii_lowercase().as_str())
 }
 
-/// Takes out what no rule can say, such as a resource in capital letters that somebody asked for and the cluster does not have:
-/// one odd request must not cost the suggestion. It is listed as left out.
-pub(super) fn leave_out_unsayable(seen: &mut Seen, subject: &Subject) {
-    let alone = |(kind, effect): &(Kind, &'static str), sight: &Sight| {
-        document(vec![draft(seen, kind, effect, sight)], seen, subject)
-    };
-    let unsayable: Vec<(Kind, &'static str)> = seen
-        .did
-        .iter()
-        .filter(|(key, sight)| Policy::parse(&text(&alone(key, sight))).is_err())
-        .map(|(key, _)| key.clone())
-        .collect();
-    for key in unsayable {
-        seen.leave_out_kind(&key, "sent, but no rule can name it");
-    }
-}
-
 /// The document.
 pub(super) fn policy(seen: &Seen, subject: &Subject) -> Value {
-    let drafts = seen.did.iter().map(|((kind, effect), sight)| draft(seen, kind, effect, sight)).collect();
-    document(drafts, seen, subject)
-}
-
-fn document(mut drafts: Vec<Draft>, seen: &Seen, subject: &Subject) -> Value {
+    let mut drafts: Vec<Draft> =
+        seen.did.iter().map(|((kind, effect), sight)| draft(seen, kind, effect, sight)).collect();
     drafts = merge(drafts, |draft| std::mem::take(&mut draft.urls), |draft, urls| draft.urls = urls);
     drafts = merge(drafts, |draft| std::mem::take(&mut draft.verbs), |draft, verbs| draft.verbs = verbs);
     drafts = merge(drafts, |draft| std::mem::take(&mut draft.resources), |draft, all| draft.resources = all);

@@ -60,8 +60,6 @@ pub(super) struct Seen {
     pub(super) subject: Option<Subject>,
     pub(super) groups: BTreeSet<String>,
     pub(super) did: BTreeMap<(Kind, &'static str), Sight>,
-    /// Kinds that no rule can name.
-    unsayable: BTreeSet<Kind>,
     /// Kinds of which some request was denied.
     pub(super) denied: BTreeSet<Kind>,
     pub(super) grants: BTreeMap<Grant, Sight>,
@@ -126,36 +124,10 @@ impl Seen {
             Some(action) => in_words(action),
             None => format!("{} {}", record.method, record.request_uri.split('?').next().unwrap_or_default()),
         };
-        self.list_left_out(format!("{why}: {what}"));
-    }
-
-    fn list_left_out(&mut self, line: String) {
+        let line = format!("{why}: {what}");
         if self.left_out.len() < LEFT_OUT_MAX || self.left_out.contains_key(&line) {
             *self.left_out.entry(line).or_default() += 1;
         }
-    }
-
-    /// Forgets a kind that was seen, with what the cluster would have to grant for it.
-    pub(super) fn leave_out_kind(&mut self, key: &(Kind, &'static str), why: &str) {
-        let Some(sight) = self.did.remove(key) else { return };
-        let Kind { cluster, namespace, group, resource, verb, .. } = &key.0;
-        self.grants.retain(|grant, _| {
-            (&grant.cluster, &grant.namespace, &grant.group, &grant.resource) != (cluster, namespace, group, resource)
-        });
-        let what = if resource.is_empty() {
-            format!("{verb} {}", sight.names.first().map(String::as_str).unwrap_or_default())
-        } else {
-            let group = if group.is_empty() { String::new() } else { format!(".{group}") };
-            let place = namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
-            format!("{verb} {resource}{group}{place}")
-        };
-        self.list_left_out(format!("{why}: {what}"));
-        self.unsayable.insert(key.0.clone());
-    }
-
-    /// Whether the record is of a kind that was left out because no rule can name it.
-    pub(super) fn cannot_name(&self, record: &AuditRecord) -> bool {
-        record.action.as_ref().is_some_and(|action| self.unsayable.contains(&kind(record, action)))
     }
 }
 
