@@ -5,6 +5,8 @@
 //! from a fixed seed, and `cargo xtask fuzz` runs that loop for as long as it is told to.
 
 pub mod head;
+pub mod helm;
+pub mod mask_json;
 pub mod mutate;
 pub mod patch;
 pub mod path;
@@ -19,7 +21,7 @@ pub mod text;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     ("head", head::run),
     ("path", path::run),
     ("query", query::run),
@@ -27,4 +29,6 @@ pub const TARGETS: [Target; 7] = [
     ("patch", patch::run),
     ("policy", policy::run),
     ("text", text::run),
+    ("mask_json", mask_json::run),
+    ("helm", helm::run),
 ];

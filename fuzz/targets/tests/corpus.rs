@@ -60,3 +60,13 @@ fn policy() {
 fn text() {
     hold("text", 3_000);
 }
+
+#[test]
+fn mask_json() {
+    hold("mask_json", 5_000);
+}
+
+#[test]
+fn helm() {
+    hold("helm", 1_000);
+}

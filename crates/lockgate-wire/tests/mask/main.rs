@@ -16,6 +16,7 @@ mod oracle;
 mod refusals;
 mod releases;
 mod typed;
+mod typed_twin;
 
 use lockgate_wire::mask::{MaskError, MaskLimits, MaskPlan, MaskSummary, Masker, Profile};
 
