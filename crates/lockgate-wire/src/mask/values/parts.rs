@@ -74,7 +74,7 @@ fn json(text: &str) -> Option<Value> {
 /// A mapping or a list of several lines; every other text is YAML too, a scalar.
 fn yaml(text: &str) -> Option<Value> {
     let is_mapping = text.trim().lines().count() > 1 && text.contains(": ") && !text.starts_with("-----");
-    let tree: Value = is_mapping.then(|| serde_saphyr::from_str(text).ok()).flatten()?;
+    let tree: Value = is_mapping.then(|| crate::body::from_yaml(text.as_bytes()).ok()).flatten()?;
     matches!(tree, Value::Object(_) | Value::Array(_)).then_some(tree)
 }
 

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_console::inert;
 use lockgate_core::{Subject, Terms};
-use lockgate_policy::Policy;
 use serde_json::{Map, Value, json};
 
 use super::seen::{Kind, Seen, Sight};
