@@ -49,13 +49,27 @@ pub enum ReleaseError {
     TooLarge,
 }
 
+/// How `value` is stored, if it may be a release: told by how base64 of gzip begins.
+pub fn stored_as(value: &str) -> Option<Stored> {
+    if value.starts_with("SDRzS") {
+        Some(Stored::InSecret)
+    } else {
+        value.starts_with("H4sI").then_some(Stored::InConfigMap)
+    }
+}
+
 /// The JSON of the release that is stored as `value`.
 ///
 /// # Errors
 /// When it is none, or unpacks to more than [`RELEASE_BYTES_MAX`].
 pub fn unpack(value: &str, stored: Stored) -> Result<Vec<u8>, ReleaseError> {
+    unpack_at_most(value, stored, RELEASE_BYTES_MAX)
+}
+
+/// As [`unpack`], with a limit of the caller's own.
+pub(super) fn unpack_at_most(value: &str, stored: Stored, bytes_max: u64) -> Result<Vec<u8>, ReleaseError> {
     let mut json = Vec::new();
-    unpack_pieces(value.as_bytes(), stored, RELEASE_BYTES_MAX, |piece| {
+    unpack_pieces(value.as_bytes(), stored, bytes_max, |piece| {
         json.extend_from_slice(piece);
         Ok(())
     })?;
@@ -158,6 +172,7 @@ mod tests {
             let packed = pack(b"{\"name\":\"a\"}", stored).unwrap();
             assert_eq!(pack(b"{\"name\":\"a\"}", stored).unwrap(), packed, "the same bytes every time");
             assert_eq!(unpack(&packed, stored).unwrap(), b"{\"name\":\"a\"}");
+            assert_eq!(stored_as(&packed), Some(stored));
         }
         assert_eq!(unpack("aGk=", Stored::InConfigMap), Err(ReleaseError::NotPacked));
         assert_eq!(unpack("not base64", Stored::InSecret), Err(ReleaseError::NotPacked));

@@ -49,7 +49,7 @@ fn every_document(manifest: &str, profile: Profile, context: &Context) -> (Strin
 }
 
 /// The documents, and the separators between them, in order.
-fn documents(manifest: &str) -> impl Iterator<Item = &str> {
+pub(super) fn documents(manifest: &str) -> impl Iterator<Item = &str> {
     let mut rest = manifest;
     std::iter::from_fn(move || {
         if rest.is_empty() {

@@ -50,6 +50,7 @@ mod patterns;
 mod plan;
 mod profile;
 mod reason;
+pub mod restore;
 mod rewrite;
 mod scan;
 pub(crate) mod skip;
