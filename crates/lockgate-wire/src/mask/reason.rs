@@ -106,8 +106,12 @@ impl Reason {
 pub fn holds_placeholder(text: &str) -> bool {
     /// Every placeholder begins so: in clear, and in base64 behind 0, 1 and 2 bytes of another triple (what the
     /// neighbours have a part in is left out).
-    const STARTS: [&str; 4] =
-        ["**masked by lockgate", "KiptYXNrZWQgYnkgbG9ja2dhdG", "qbWFza2VkIGJ5IGxvY2tnYXRl", "qKm1hc2tlZCBieSBsb2NrZ2F0Z"];
+    const STARTS: [&str; 4] = [
+        "**masked by lockgate",
+        "KiptYXNrZWQgYnkgbG9ja2dhdG",
+        "qbWFza2VkIGJ5IGxvY2tnYXRl",
+        "qKm1hc2tlZCBieSBsb2NrZ2F0Z",
+    ];
     STARTS.iter().any(|start| memchr::memmem::find(text.as_bytes(), start.as_bytes()).is_some())
 }
 

@@ -14,9 +14,16 @@ fn outcome(kind: Kind, body: &Value, object: &Value) -> Result<(), Option<String
 
 #[test]
 fn leak_row_25_a_test_of_a_masked_field_is_refused() {
-    for path in ["/data/password", "/data", "/data/unknown", "/stringData/a", "/metadata/annotations", "/metadata", "",
-        "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration"]
-    {
+    for path in [
+        "/data/password",
+        "/data",
+        "/data/unknown",
+        "/stringData/a",
+        "/metadata/annotations",
+        "/metadata",
+        "",
+        "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration",
+    ] {
         for value in [json!("aHVudGVyMg=="), json!({"password": "aHVudGVyMg==", "user": "YWRh"}), secret()] {
             let body = json!([{"op": "test", "path": path, "value": value}]);
             assert!(asks(&body));
@@ -44,7 +51,12 @@ fn a_test_of_what_is_shown_passes() {
         (DEPLOYMENTS, deployment(), "/spec/replicas", json!(2)),
         (DEPLOYMENTS, deployment(), "/spec/template/spec/containers/0/image", json!("web:1")),
         (DEPLOYMENTS, deployment(), "/spec/template/spec/containers/0/env/0/name", json!("A")),
-        (Kind { profile: Profile::Secrets, ..DEPLOYMENTS }, deployment(), "/spec/template/spec/containers/0/env/0/value", json!("first")),
+        (
+            Kind { profile: Profile::Secrets, ..DEPLOYMENTS },
+            deployment(),
+            "/spec/template/spec/containers/0/env/0/value",
+            json!("first"),
+        ),
     ] {
         let body = json!([{"op": "test", "path": path, "value": value}]);
         assert_eq!(outcome(kind, &body, &object), Ok(()), "{path}");
@@ -62,8 +74,14 @@ fn leak_row_25_a_masked_value_is_not_copied_to_where_it_is_shown() {
         (json!([{"op": "copy", "from": "/metadata", "path": "/x"}]), Some("/metadata")),
         (json!([{"op": "copy", "from": "/data/unknown", "path": "/metadata/labels/a"}]), Some("/data/unknown")),
         // In two steps, and a test of what was copied.
-        (json!([{"op": "copy", "from": "/data/password", "path": "/data/b"}, {"op": "copy", "from": "/data/b", "path": "/metadata/labels/a"}]), Some("/data/b")),
-        (json!([{"op": "copy", "from": "/metadata/labels", "path": "/x"}, {"op": "test", "path": "/x/a", "value": "1"}]), Some("/x/a")),
+        (
+            json!([{"op": "copy", "from": "/data/password", "path": "/data/b"}, {"op": "copy", "from": "/data/b", "path": "/metadata/labels/a"}]),
+            Some("/data/b"),
+        ),
+        (
+            json!([{"op": "copy", "from": "/metadata/labels", "path": "/x"}, {"op": "test", "path": "/x/a", "value": "1"}]),
+            Some("/x/a"),
+        ),
         (json!([{"op": "move", "from": "/data/password", "path": "/data/renamed"}]), None),
         (json!([{"op": "copy", "from": "/metadata/labels/a", "path": "/metadata/labels/b"}]), None),
     ] {
@@ -86,7 +104,8 @@ fn leak_row_25_selectors_on_masked_fields_are_found() {
     ] {
         assert_eq!(kind.masking().selects(selector).as_deref(), masked, "{selector}");
     }
-    let rule = lockgate_wire::mask::FieldRule { group: "example.com".into(), kind: "Widget".into(), path: "spec.pin".into() };
+    let rule =
+        lockgate_wire::mask::FieldRule { group: "example.com".into(), kind: "Widget".into(), path: "spec.pin".into() };
     let rules = std::sync::Arc::new(lockgate_wire::mask::FieldRules::compile(&[rule]).unwrap());
     let masking = WIDGETS.masking().with_fields(rules);
     assert_eq!(masking.selects("spec.color=red,.spec.pin=1").as_deref(), Some(".spec.pin"));

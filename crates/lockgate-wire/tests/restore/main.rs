@@ -23,7 +23,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const PROFILES: [Profile; 3] = [Profile::Strict, Profile::Balanced, Profile::Secrets];
 
 /// Objects of one resource under one profile.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Kind {
     group: &'static str,
     resource: &'static str,

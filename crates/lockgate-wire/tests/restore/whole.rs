@@ -87,7 +87,10 @@ fn a_new_object_has_nothing_to_put_back() {
     let body = parsed(&SECRETS.masked(&secret().to_string()));
     let fields: Vec<String> = fields_of_new(body.to_string().as_bytes()).into_iter().map(|field| field.path).collect();
     let copy = format!("metadata.annotations[{LAST_APPLIED}]#data");
-    assert_eq!(fields, ["data.password".to_owned(), "data.user".into(), format!("{copy}.password"), format!("{copy}.user")]);
+    assert_eq!(
+        fields,
+        ["data.password".to_owned(), "data.user".into(), format!("{copy}.password"), format!("{copy}.user")]
+    );
 }
 
 #[test]
@@ -102,7 +105,8 @@ fn elements_of_lists_are_told_apart_by_their_names() {
     let mut expected = object.clone();
     let containers = &mut expected["spec"]["template"]["spec"]["containers"];
     containers.as_array_mut().unwrap().swap(0, 1);
-    containers[1]["env"] = json!([{"name": "NEW", "value": "x"}, {"name": "B", "value": "second"}, {"name": "A", "value": "first"}]);
+    containers[1]["env"] =
+        json!([{"name": "NEW", "value": "x"}, {"name": "B", "value": "second"}, {"name": "A", "value": "first"}]);
     let sent = DEPLOYMENTS.sent(&edited.to_string(), Write::Whole, &object.to_string());
     assert_eq!(parsed(&sent), expected);
 }
@@ -121,7 +125,10 @@ fn words_are_put_back_in_their_order_or_not_at_all() {
     };
     let [one, two, plain] = [0, 1, 2].map(|index: usize| args[index].clone());
     for (args, expected) in [
-        (vec![json!("--new"), one.clone(), two.clone(), plain.clone()], json!(["--new", "--password=one", "--password=two", "plain"])),
+        (
+            vec![json!("--new"), one.clone(), two.clone(), plain.clone()],
+            json!(["--new", "--password=one", "--password=two", "plain"]),
+        ),
         (vec![plain.clone(), one.clone(), two.clone()], json!(["plain", "--password=one", "--password=two"])),
         (vec![json!("--password=mine"), plain.clone()], json!(["--password=mine", "plain"])),
     ] {
@@ -143,12 +150,18 @@ fn kubectl_s_copy_gets_the_values_of_the_object() {
     let masked = SECRETS.masked(&object.to_string());
     assert_eq!(SECRETS.sent(&masked, Write::Whole, &object.to_string()), object.to_string(), "an old copy stays old");
     let mut applied = parsed(&masked);
-    let copy = applied["metadata"]["annotations"][LAST_APPLIED].as_str().unwrap().replace("\"name\"", "\"labels\":{\"a\":\"<b>\"},\"name\"");
+    let copy = applied["metadata"]["annotations"][LAST_APPLIED]
+        .as_str()
+        .unwrap()
+        .replace("\"name\"", "\"labels\":{\"a\":\"<b>\"},\"name\"");
     applied["metadata"]["annotations"][LAST_APPLIED] = json!(copy);
     let sent = parsed(&SECRETS.sent(&applied.to_string(), Write::Whole, &object.to_string()));
     let sent = sent["metadata"]["annotations"][LAST_APPLIED].as_str().unwrap();
-    let expected = secret()["metadata"]["annotations"][LAST_APPLIED].as_str().unwrap()
-        .replace("aHVudGVyMg==", "bmV3ZXI=").replace("\"name\"", "\"labels\":{\"a\":\"<b>\"},\"name\"");
+    let expected = secret()["metadata"]["annotations"][LAST_APPLIED]
+        .as_str()
+        .unwrap()
+        .replace("aHVudGVyMg==", "bmV3ZXI=")
+        .replace("\"name\"", "\"labels\":{\"a\":\"<b>\"},\"name\"");
     assert_eq!(sent, expected, "all but the values stays byte for byte");
     // An object that nobody applied yet.
     object["metadata"]["annotations"] = json!({});
@@ -159,7 +172,8 @@ fn kubectl_s_copy_gets_the_values_of_the_object() {
 #[test]
 fn masked_managed_fields_are_left_to_the_api_server() {
     let mut object = secret();
-    object["metadata"]["managedFields"] = json!([{"manager": "m", "fieldsV1": {"f:metadata": {"f:finalizers": {".": {}, "v:\"a/b\"": {}}}}}]);
+    object["metadata"]["managedFields"] =
+        json!([{"manager": "m", "fieldsV1": {"f:metadata": {"f:finalizers": {".": {}, "v:\"a/b\"": {}}}}}]);
     let masked = SECRETS.masked(&object.to_string());
     assert!(masked.contains("v:\\\""));
     let sent = parsed(&SECRETS.sent(&masked, Write::Whole, &object.to_string()));
@@ -205,7 +219,10 @@ fn a_dry_run_does_not_try_guesses() {
     let mut expected = object.clone();
     expected["data"]["new"] = json!("bmV3");
     assert_eq!(tried, expected);
-    assert_eq!(SECRETS.tried(&json!({"data": {"password": "Z3Vlc3M=", "new": "bmV3"}}), Write::Merge, &object), json!({"data": {"new": "bmV3"}}));
+    assert_eq!(
+        SECRETS.tried(&json!({"data": {"password": "Z3Vlc3M=", "new": "bmV3"}}), Write::Merge, &object),
+        json!({"data": {"new": "bmV3"}})
+    );
     let object = deployment();
     let mut guess = object.clone();
     let container = guess.pointer_mut("/spec/template/spec/containers/0").unwrap();

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::masking::{Masking, TypeMeta};
+use super::masking::{Holder, Masking, Step, TypeMeta};
 use super::path::Path;
 use super::tree::{At, Content, Tree};
 use super::walk::{Absence, Place, Walk};
@@ -42,7 +42,7 @@ pub(super) fn operations(
         let (to, from) = (names(&text("path")), names(&text("from")));
         match text("op").as_str() {
             "test" => {
-                let known = masking.covers_at(&to, &value_of(operation), Some(meta));
+                let known = masking.covers_at(&steps(places, &to), &value_of(operation), Some(meta));
                 if known || done.may_be_copied(&to) || places.iter().any(|place| differs(*place, &to)) {
                     return Err(Unrestorable::Asks(Asked { operation: "test", path: text("path") }));
                 }
@@ -107,19 +107,41 @@ fn touches(changed: &[String], names: &[String]) -> bool {
 /// Whether a masked value gets to a place where it is not.
 fn reveals(masking: &Masking, meta: &TypeMeta, places: &[Place<'_>], from: &[String], to: &[String]) -> bool {
     let any = Value::from("x");
-    let is_masked = masking.covers_at(from, &any, Some(meta)) || places.iter().any(|place| differs(*place, from));
-    is_masked && !masking.covers_at(to, &any, Some(meta))
+    let covers = |names| masking.covers_at(&steps(places, names), &any, Some(meta));
+    (covers(from) || places.iter().any(|place| differs(*place, from))) && !covers(to)
+}
+
+/// The names with what they are names in, as far as the live object tells.
+fn steps(places: &[Place<'_>], names: &[String]) -> Vec<Step> {
+    let mut live = places.first().map(|place| place.live);
+    let mut steps = Vec::with_capacity(names.len());
+    for name in names {
+        let holder = match live.map(|at| &at.node.content) {
+            Some(Content::Array(_)) => Holder::List,
+            Some(Content::Object(_)) => Holder::Object,
+            _ if is_index(name) => Holder::Either,
+            _ => Holder::Object,
+        };
+        steps.push(Step { name: name.clone(), holder });
+        live = live.and_then(|at| match holder {
+            // Whichever it is: all are alike.
+            Holder::List => at.elements().first().map(|node| at.to(node)),
+            Holder::Object | Holder::Either => at.member(name),
+        });
+    }
+    steps
 }
 
 /// Whether something in what is there is masked. An index stands for every element: others may have been removed.
 fn differs(place: Place<'_>, names: &[String]) -> bool {
-    let Some((name, rest)) = names.split_first() else { return place.is_masked() };
+    let is_masked = |place: Place<'_>| place.current && place.is_masked();
+    let Some((name, rest)) = names.split_first() else { return is_masked(place) };
     match (&place.live.node.content, &place.masked.node.content) {
         (Content::Array(elements), Content::Array(_)) => {
             (0..elements.len()).filter_map(|index| place.element(index)).any(|place| differs(place, rest))
         }
         (Content::Object(_), Content::Object(_)) => place.member(name).is_some_and(|place| differs(place, rest)),
-        _ => place.is_masked(),
+        _ => is_masked(place),
     }
 }
 
@@ -147,6 +169,9 @@ fn value_of(operation: At<'_>) -> Value {
 fn with_path(names: &[String], path: &Path<'_>, act: &mut dyn FnMut(&Path<'_>)) {
     match names.split_first() {
         None => act(path),
-        Some((name, rest)) => with_path(rest, &path.member(name), act),
+        Some((name, rest)) => match name.parse() {
+            Ok(index) => with_path(rest, &path.element(index), act),
+            Err(_) => with_path(rest, &path.member(name), act),
+        },
     }
 }

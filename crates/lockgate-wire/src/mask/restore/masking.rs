@@ -5,9 +5,9 @@ use std::sync::Arc;
 use lockgate_core::Secret;
 use serde_json::{Value, json};
 
+use super::Unrestorable;
 use super::tree::Tree;
 use super::walk::Place;
-use super::Unrestorable;
 use crate::mask::{FieldRules, FindSecrets, MaskLimits, MaskPlan, Masker, Profile};
 
 /// How objects of one resource are masked for the agent, or may have been a while ago.
@@ -24,7 +24,8 @@ impl Masking {
     /// Objects of `resource` of `api_group` are masked by `profile`. Placeholders of the other profiles are known too:
     /// the agent may have read the object under another rule.
     pub fn new(api_group: &str, resource: &str, profile: Profile, limits: MaskLimits) -> Self {
-        let others = [Profile::Strict, Profile::Balanced, Profile::Secrets].into_iter().filter(|other| *other != profile);
+        let others =
+            [Profile::Strict, Profile::Balanced, Profile::Secrets].into_iter().filter(|other| *other != profile);
         let plan = |profile| MaskPlan::for_resource(api_group, resource, false, profile);
         Self { plans: std::iter::once(profile).chain(others).map(plan).collect(), limits, finder: None, fields: None }
     }
@@ -66,18 +67,21 @@ impl Masking {
 
     /// The first field that a field selector names, and that is masked.
     pub fn selects(&self, selector: &str) -> Option<String> {
-        let fields = selector.split(',').filter_map(|term| term.split(['=', '!']).next());
-        let names = |field: &str| field.trim().trim_start_matches('.').split('.').map(str::to_owned).collect::<Vec<_>>();
-        fields.filter(|field| self.covers_at(&names(field), &Value::from("x"), None)).map(|field| field.trim().to_owned()).next()
+        let fields = selector.split(',').filter_map(|term| term.split(['=', '!']).next()).map(str::trim);
+        let steps = |field: &str| {
+            let names = field.trim_start_matches('.').split('.');
+            names.map(|name| Step { name: name.to_owned(), holder: Holder::Object }).collect::<Vec<_>>()
+        };
+        fields.into_iter().find(|field| self.covers_at(&steps(field), &Value::from("x"), None)).map(str::to_owned)
     }
 
-    /// Whether `value` would be masked at these names or indexes, in an object like `like`.
-    pub(super) fn covers_at(&self, names: &[String], value: &Value, like: Option<&TypeMeta>) -> bool {
-        let is_index = |name: &str| name == "-" || (!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()));
+    /// Whether `value` would be masked there, in an object like `like`.
+    pub(super) fn covers_at(&self, steps: &[Step], value: &Value, like: Option<&TypeMeta>) -> bool {
         [false, true].into_iter().any(|lists| {
             let mut object = value.clone();
-            for name in names.iter().rev() {
-                object = if lists && is_index(name) { json!([object]) } else { json!({ name: object }) };
+            for Step { name, holder } in steps.iter().rev() {
+                let is_element = *holder == Holder::List || (lists && *holder == Holder::Either);
+                object = if is_element { json!([object]) } else { json!({ name: object }) };
             }
             if let (Some(fields), Some(like)) = (object.as_object_mut(), like) {
                 for (name, said) in [("apiVersion", &like.api_version), ("kind", &like.kind)] {
@@ -87,6 +91,22 @@ impl Masking {
             self.covers(&object)
         })
     }
+}
+
+/// A name, or an index, on the way to a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) name: String,
+    pub(super) holder: Holder,
+}
+
+/// What it is a name or index in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holder {
+    Object,
+    List,
+    /// Nobody knows.
+    Either,
 }
 
 /// What an object says that it is.
@@ -134,7 +154,11 @@ impl Live {
 
     /// The object itself, in every form that the agent may have seen.
     pub(super) fn places(&self) -> impl Iterator<Item = Place<'_>> {
-        self.masked.iter().map(|masked| Place { live: self.object.root(), masked: masked.root() })
+        self.masked.iter().enumerate().map(|(index, masked)| Place {
+            live: self.object.root(),
+            masked: masked.root(),
+            current: index == 0,
+        })
     }
 }
 

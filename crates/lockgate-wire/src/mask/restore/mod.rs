@@ -61,7 +61,7 @@ pub enum Values {
     AsTheyStand,
 }
 
-/// The body to send instead.
+/// The body to send instead. No content in `Debug`: it holds values that nobody masked.
 pub struct Restored {
     /// The bytes, as JSON.
     pub body: Vec<u8>,
@@ -71,6 +71,13 @@ pub struct Restored {
     pub restored: u64,
     /// How many were left out, since they change nothing.
     pub dropped: u64,
+}
+
+impl std::fmt::Debug for Restored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { restored, dropped, .. } = self;
+        f.debug_struct("Restored").field("restored", restored).field("dropped", dropped).finish_non_exhaustive()
+    }
 }
 
 /// Why a write cannot be sent.

@@ -35,7 +35,8 @@ pub(super) fn object(body: &[u8], live: &Live) -> Result<Vec<u8>, Unrestorable> 
 
 /// The operations of a JSON Patch, of which there are `count`, and one that demands the version.
 pub(super) fn operations(body: &[u8], count: usize, live: &Live) -> Vec<u8> {
-    let pin = |(path, value): (&str, &str)| format!("{{\"op\":\"add\",\"path\":\"{path}\",\"value\":{}}}", literal(value));
+    let pin =
+        |(path, value): (&str, &str)| format!("{{\"op\":\"add\",\"path\":\"{path}\",\"value\":{}}}", literal(value));
     let pins = [("/metadata/uid", live.uid.as_str()), ("/metadata/resourceVersion", &live.resource_version)].map(pin);
     let mut output = body.to_vec();
     let end = output.iter().rposition(|byte| *byte == b']').unwrap_or(output.len());
@@ -67,5 +68,9 @@ fn new_members(object: At<'_>, members: &[String]) -> Option<Edit> {
     let Content::Object(own) = &object.node.content else { return None };
     let comma = if own.list.is_empty() { "" } else { "," };
     let at = object.node.start + 1;
-    (!members.is_empty()).then(|| Edit { start: at, end: at, with: format!("{}{comma}", members.join(",")).into_bytes() })
+    (!members.is_empty()).then(|| Edit {
+        start: at,
+        end: at,
+        with: format!("{}{comma}", members.join(",")).into_bytes(),
+    })
 }

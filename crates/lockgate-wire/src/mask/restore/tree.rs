@@ -272,7 +272,10 @@ mod tests {
         let root = tree.root();
         let a = root.member("a").unwrap();
         assert_eq!(a.raw(), br#"[1.0, "x\"y", {}]"#);
-        assert_eq!(a.elements().iter().map(|node| a.to(node).raw()).collect::<Vec<_>>(), [&b"1.0"[..], br#""x\"y""#, b"{}"]);
+        assert_eq!(
+            a.elements().iter().map(|node| a.to(node).raw()).collect::<Vec<_>>(),
+            [&b"1.0"[..], br#""x\"y""#, b"{}"]
+        );
         assert_eq!(a.to(&a.elements()[1]).text().as_deref(), Some("x\"y"));
         assert_eq!(root.follow(&["b", "d"]).unwrap().raw(), b"true");
         assert!(root.member("c").is_none());
@@ -284,7 +287,21 @@ mod tests {
     #[test]
     fn what_is_no_json_is_not_read() {
         for text in [
-            "", "{", "{}{}", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "nul", "01", "\"", "{\"a\":1,\"\\u0061\":2}", "{a:1}", "1e", "[1 2]", "+1", "truex",
+            "",
+            "{",
+            "{}{}",
+            "[1,]",
+            "{\"a\":1,}",
+            "{\"a\" 1}",
+            "nul",
+            "01",
+            "\"",
+            "{\"a\":1,\"\\u0061\":2}",
+            "{a:1}",
+            "1e",
+            "[1 2]",
+            "+1",
+            "truex",
         ] {
             assert!(Tree::read(text.as_bytes().to_vec()).is_none(), "{text}");
         }

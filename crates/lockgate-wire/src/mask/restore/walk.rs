@@ -23,6 +23,8 @@ const RELEASE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub(super) struct Place<'l> {
     pub(super) live: At<'l>,
     pub(super) masked: At<'l>,
+    /// The agent sees it like this now, and not only under another profile.
+    pub(super) current: bool,
 }
 
 pub(super) struct Walk<'w> {
@@ -56,12 +58,12 @@ pub(super) enum Absence {
 
 impl<'l> Place<'l> {
     pub(super) fn member(self, name: &str) -> Option<Self> {
-        Some(Self { live: self.live.member(name)?, masked: self.masked.member(name)? })
+        Some(Self { live: self.live.member(name)?, masked: self.masked.member(name)?, ..self })
     }
 
     pub(super) fn element(self, index: usize) -> Option<Self> {
         let of = |at: At<'l>| at.elements().get(index).map(|node| at.to(node));
-        Some(Self { live: of(self.live)?, masked: of(self.masked)? })
+        Some(Self { live: of(self.live)?, masked: of(self.masked)?, ..self })
     }
 
     /// Something in it is masked.
@@ -69,26 +71,16 @@ impl<'l> Place<'l> {
         self.live.raw() != self.masked.raw()
     }
 
-    /// It is one value, and masked.
+    /// It is one value, and masked now.
     fn is_masked_value(self) -> bool {
         let placeholder = self.masked.node.marked && matches!(self.masked.node.content, Content::Text);
-        placeholder && self.is_masked()
+        self.current && placeholder && self.is_masked()
     }
 }
 
 impl<'w> Walk<'w> {
     pub(super) const fn new(body: &'w Tree, write: Write, values: Values, whole: &'w [Place<'w>]) -> Self {
-        Self {
-            body,
-            write,
-            values,
-            whole,
-            nesting: 0,
-            edits: Vec::new(),
-            refused: Vec::new(),
-            restored: 0,
-            dropped: 0,
-        }
+        Self { body, write, values, whole, nesting: 0, edits: Vec::new(), refused: Vec::new(), restored: 0, dropped: 0 }
     }
 
     /// Whether leaving a member out of an object outside of lists leaves the live one as it is.
@@ -206,12 +198,11 @@ impl<'w> Walk<'w> {
         let named = elements.iter().all(|element| name_of(self.at(element)).is_some());
         if self.values == Values::AsTheyStand
             && !named
-            && let Some(place) = places.iter().find(|place| place.is_masked())
+            && let Some(place) = places.iter().find(|place| place.current && place.is_masked())
         {
             return self.take(node, place.live, absence);
         }
-        let matched: Vec<Matched<'_>> =
-            places.iter().map(|place| Matched::new(self.body, elements, *place)).collect();
+        let matched: Vec<Matched<'_>> = places.iter().map(|place| Matched::new(self.body, elements, *place)).collect();
         for (index, element) in elements.iter().enumerate() {
             let of_element: Vec<Place<'_>> = matched.iter().filter_map(|matched| matched.place(index)).collect();
             // In a patch a list is replaced, or its elements are found by their names: what is put back is right in both.
@@ -268,13 +259,7 @@ impl<'w> Walk<'w> {
     }
 
     /// A Helm release. `None` if it has no placeholder in it.
-    fn release(
-        &mut self,
-        text: &str,
-        stored: helm::Stored,
-        places: &[Place<'_>],
-        path: &Path<'_>,
-    ) -> Option<String> {
+    fn release(&mut self, text: &str, stored: helm::Stored, places: &[Place<'_>], path: &Path<'_>) -> Option<String> {
         let unpack = |text: &str| helm::unpack_at_most(text, stored, RELEASE_BYTES_MAX);
         let json = match unpack(text) {
             Ok(json) => json,
@@ -297,14 +282,9 @@ impl<'w> Walk<'w> {
     }
 
     /// Walks an object that a string holds. What it changes is added to what this one does.
-    fn within(
-        &mut self,
-        body: &Tree,
-        first: &[Place<'_>],
-        trees: &[(Tree, Tree)],
-        path: &Path<'_>,
-    ) -> Option<Vec<u8>> {
-        let of_trees = trees.iter().map(|(live, masked)| Place { live: live.root(), masked: masked.root() });
+    fn within(&mut self, body: &Tree, first: &[Place<'_>], trees: &[(Tree, Tree)], path: &Path<'_>) -> Option<Vec<u8>> {
+        let of_trees =
+            trees.iter().map(|(live, masked)| Place { live: live.root(), masked: masked.root(), current: false });
         let places: Vec<Place<'_>> = first.iter().copied().chain(of_trees).collect();
         let mut walk = Walk { nesting: self.nesting + 1, ..Walk::new(body, Write::Whole, Values::AsGiven, &[]) };
         walk.value(body.root().node, &places, path, Absence::Deletes);
