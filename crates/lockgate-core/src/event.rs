@@ -64,6 +64,15 @@ pub struct RequestFacts {
     /// The body decoded to JSON, secret values masked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<serde_json::Value>,
+    /// For how many masked values in it the live ones were sent, or left as they are. Not in the payload: it is what the
+    /// client sent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restored: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The answer, as the client got it.

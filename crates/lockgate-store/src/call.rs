@@ -76,8 +76,8 @@ impl CallLog {
 
     /// The call may go upstream, and nothing of it has. Durable on return: arrival, verdict and dispatch in one commit.
     ///
-    /// With a grant, the body that was reviewed (and its content type) takes the place of the request's. On an error there
-    /// is no ticket, and nothing may go upstream. Cancelled: the dispatch may become durable though nothing went upstream;
+    /// With a grant, the body that was reviewed (and its content type) takes the place of the request's; what the permit
+    /// says is sent instead of it ([`Permit::instead`]) takes its place then. On an error there is no ticket, and nothing may go upstream. Cancelled: the dispatch may become durable though nothing went upstream;
     /// the sweeper then closes the call as `unknown`.
     pub async fn open(
         mut self,
@@ -85,9 +85,12 @@ impl CallLog {
         mut request: CanonicalRequest,
         user: String,
     ) -> Result<Ticket, StoreError> {
-        let (decision, grant) = permit.into_parts();
+        let (decision, grant, instead) = permit.into_parts();
         if grant.as_ref().is_some_and(|grant| grant.audit_id() != self.audit_id()) {
             return Err(StoreError::ForeignGrant);
+        }
+        if instead.as_ref().is_some_and(|instead| !instead.is_of(grant.as_ref(), &request)) {
+            return Err(StoreError::ForeignBody);
         }
         if self.decision.as_deref() != Some(&decision) {
             self.decided(&decision);
@@ -99,6 +102,9 @@ impl CallLog {
         call.append_all(events).await?;
         if let Some(grant) = grant {
             grant.replace_body(&mut request);
+        }
+        if let Some(instead) = instead {
+            instead.replace_body(&mut request);
         }
         Ok(Ticket::new(request, user, Receipt::new(call)))
     }

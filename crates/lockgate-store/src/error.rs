@@ -78,6 +78,9 @@ pub enum StoreError {
     /// A grant was offered for a call other than the one that consumed it.
     #[error("the grant was consumed for another call")]
     ForeignGrant,
+    /// What was to be sent instead of a body was made of another one.
+    #[error("what was to be sent was not made of the body that was let through")]
+    ForeignBody,
     /// The stored body of a ticket does not open under this instance's key.
     #[error("the sealed body of {id} does not open under this instance's key")]
     Sealed {

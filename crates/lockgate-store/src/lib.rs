@@ -35,7 +35,7 @@ pub use backend::{
 pub use call::CallLog;
 pub use clock::SystemClock;
 pub use error::{DecideError, Rejection, StoreError};
-pub use proof::{CanonicalRequest, Grant, NotAdmitted, Permit, Receipt, Refused, RequestBody, Ticket, admit};
+pub use proof::{CanonicalRequest, Grant, Instead, NotAdmitted, Permit, Receipt, Refused, RequestBody, Ticket, admit};
 pub use recording::{
     DirectoryRecordings, RecordedFrame, Recorder, RecordingEnd, RecordingReader, RecordingSink, RecordingSource,
     Recordings,

@@ -22,7 +22,7 @@
 //! use lockgate_core::Decision;
 //! use lockgate_store::Permit;
 //! fn forge(decision: Decision) -> Permit {
-//!     Permit { decision, grant: None }
+//!     Permit { decision, grant: None, instead: None }
 //! }
 //! ```
 //!
@@ -183,6 +183,11 @@ impl Grant {
         &self.approval
     }
 
+    /// The body that was reviewed, with its content type. It goes upstream, or what [`Permit::instead`] says of it.
+    pub fn body(&self) -> (&[u8], Option<&str>) {
+        (self.body.bytes.expose(), self.body.content_type.as_deref())
+    }
+
     pub(crate) const fn audit_id(&self) -> AuditId {
         self.claim.audit_id
     }
@@ -231,11 +236,46 @@ impl Drop for Claim {
 pub struct Permit {
     decision: Decision,
     grant: Option<Grant>,
+    instead: Option<Instead>,
+}
+
+/// What goes upstream in the place of one body: the same, with masked values put back that the client never had.
+pub struct Instead {
+    /// The body whose place it takes: what the client sent, or what was reviewed.
+    pub of: RequestBody,
+    /// What is sent.
+    pub body: RequestBody,
+    /// The content type of what is sent.
+    pub content_type: HeaderValue,
 }
 
 impl Permit {
-    pub(crate) fn into_parts(self) -> (Decision, Option<Grant>) {
-        (self.decision, self.grant)
+    /// The call is opened with another body. It must be made of the one that would be sent: else there is no ticket.
+    pub fn instead(self, instead: Instead) -> Self {
+        Self { instead: Some(instead), ..self }
+    }
+
+    pub(crate) fn into_parts(self) -> (Decision, Option<Grant>, Option<Instead>) {
+        (self.decision, self.grant, self.instead)
+    }
+}
+
+impl Instead {
+    /// Whether it was made of what would be sent.
+    pub(crate) fn is_of(&self, grant: Option<&Grant>, request: &CanonicalRequest) -> bool {
+        let sent = grant.map_or(request.body.bytes().as_ref(), |grant| grant.body().0);
+        self.of.bytes().as_ref() == sent
+    }
+
+    pub(crate) fn replace_body(self, request: &mut CanonicalRequest) {
+        request.headers.insert(CONTENT_TYPE, self.content_type);
+        request.body = self.body;
+    }
+}
+
+impl fmt::Debug for Instead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Instead(…)")
     }
 }
 
@@ -261,7 +301,9 @@ pub fn admit(decision: &Decision, grant: Option<Grant>) -> Result<Permit, NotAdm
     match (decision.effect, &grant) {
         (Effect::Deny, _) => Err(NotAdmitted::Denied),
         (Effect::Ask, None) => Err(NotAdmitted::NeedsApproval),
-        (Effect::Allow, _) | (Effect::Ask, Some(_)) => Ok(Permit { decision: decision.clone(), grant }),
+        (Effect::Allow, _) | (Effect::Ask, Some(_)) => {
+            Ok(Permit { decision: decision.clone(), grant, instead: None })
+        },
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use aws_lc_rs::rand;
+use aws_lc_rs::{hmac, rand};
 use lockgate_core::{ApprovalId, Secret};
 use zeroize::Zeroizing;
 
@@ -90,6 +90,14 @@ impl InstanceKey {
         let key = self.cipher(id)?;
         let plain = key.open_in_place(nonce, Aad::from(id.uuid().as_bytes()), cipher).map_err(|_| error())?;
         unpack(plain).ok_or_else(error)
+    }
+
+    /// The mark of secret bytes: the same for the same bytes, and of no use to who guesses at them without the key.
+    pub(crate) fn mark(&self, bytes: &[u8]) -> Secret<Vec<u8>> {
+        // Another use of the key than sealing, so another key.
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.0.expose()), b"lockgate mark");
+        let mark = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()), bytes);
+        Secret::new(mark.as_ref().to_vec())
     }
 
     fn cipher(&self, id: ApprovalId) -> Result<RandomizedNonceKey, StoreError> {

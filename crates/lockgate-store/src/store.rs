@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lockgate_core::{
-    ApprovalId, Arrival, AuditId, AuditRecord, Clock, Event, EventBody, Outcome, SessionId, Timestamp, Writer,
+    ApprovalId, Arrival, AuditId, AuditRecord, Clock, Event, EventBody, Outcome, SessionId, Timestamp, Writer, Secret,
 };
 use tokio::sync::watch;
 use uuid::{NoContext, Uuid};
@@ -186,6 +186,12 @@ impl Store {
 
     pub(crate) fn recordings(&self) -> &dyn Recordings {
         &*self.shared.recordings
+    }
+
+    /// The mark of secret bytes, to tell whether they are the same later: nobody without the instance key can check a guess
+    /// against it.
+    pub fn mark(&self, bytes: &[u8]) -> Secret<Vec<u8>> {
+        self.key().mark(bytes)
     }
 
     pub(crate) fn key(&self) -> &InstanceKey {

@@ -269,6 +269,9 @@ fn outcome(record: &AuditRecord) -> Vec<Fact> {
         facts.push(view::fact("Upstream user", &upstream.user));
         facts.extend(upstream.status.map(|status| view::fact("Upstream status", &status.to_string())));
     }
+    if record.request.restored > 0 {
+        facts.push(view::said("Masked values kept", &record.request.restored.to_string()));
+    }
     if let Some(response) = &record.response {
         facts.push(view::fact("Status", &response.status.to_string()));
         facts.push(view::said("Answer", &view::bytes(response.bytes)));

@@ -199,6 +199,7 @@ impl World {
                 sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into(),
                 content_type: payload.as_ref().map(|_| "application/json".into()),
                 payload,
+                restored: 0,
             },
         }
     }

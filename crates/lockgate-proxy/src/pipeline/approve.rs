@@ -12,7 +12,9 @@ use lockgate_wire::{RequestInfo, body, fingerprint};
 
 use super::classify::hex;
 use super::preview::{self, Observed};
-use super::{Decided, Permitted, Refusal, Stop, Transport, Understood, Way, decide, limits, observe, review, unseen};
+use super::{
+    Decided, Permitted, Refusal, Stop, Transport, Understood, Way, decide, limits, observe, restore, review, unseen,
+};
 use crate::gateway::Gateway;
 use crate::sieve;
 use crate::upstream::Flow;
@@ -32,13 +34,13 @@ pub(super) async fn approve(gateway: &Gateway, decided: Decided) -> Result<Permi
             Err(refusal) => return Err(Stop::refuse(understood.log, refusal)),
         },
     };
-    permit(understood, decision, grant)
+    permit(gateway, understood, decision, grant)
 }
 
 /// Finds or opens the ticket, waits for its human where that may help, and consumes the grant.
 async fn ask(gateway: &Gateway, understood: &mut Understood, decision: &Decision) -> Result<Grant, Refusal> {
     let target_uid = target_uid(gateway, understood).await?;
-    let fingerprint = fingerprint_of(understood);
+    let fingerprint = fingerprint_of(gateway, understood);
     let cluster = understood.upstream.cluster().name.clone();
     let known = gateway.store.usable(&understood.caller.subject, &cluster, &fingerprint).await?;
     let ticket = match known {
@@ -82,7 +84,7 @@ async fn target_uid(gateway: &Gateway, understood: &mut Understood) -> Result<Op
 
 /// What "the same request" means: the request, and what it would change. When another value stands there than was
 /// reviewed, it is another request.
-pub(super) fn fingerprint_of(understood: &Understood) -> String {
+pub(super) fn fingerprint_of(gateway: &Gateway, understood: &Understood) -> String {
     let mut input = fingerprint::fingerprint_input(
         &understood.caller.subject,
         understood.upstream.cluster().name.as_str(),
@@ -92,6 +94,9 @@ pub(super) fn fingerprint_of(understood: &Understood) -> String {
     );
     if let Some(reviewed) = &understood.reviewed {
         input.extend(reviewed.to_string().into_bytes());
+    }
+    if let Some(values) = understood.put_back() {
+        input.extend_from_slice(gateway.store.mark(values).expose());
     }
     hex(digest(&SHA256, &input).as_ref())
 }
@@ -167,7 +172,10 @@ async fn recheck(
         return Err(Refusal::TokenExpiredMeanwhile);
     }
     let live = preview::target(gateway, understood).await?;
-    if live.uid != ticket.target_uid || !observe::is_as_reviewed(understood, live) {
+    if live.uid != ticket.target_uid
+        || !observe::is_as_reviewed(understood, live)
+        || !restore::again(understood)?
+    {
         return Err(Refusal::TargetChanged(Box::new(ticket.clone())));
     }
     if let Err(refusal) = limits::standing(gateway, understood).await {
@@ -241,10 +249,10 @@ fn stated_reason(headers: &HeaderMap) -> Option<String> {
 }
 
 /// What goes upstream besides headers.
-struct Outgoing {
+pub(super) struct Outgoing {
     target: String,
-    body: RequestBody,
-    content_type: Option<HeaderValue>,
+    pub(super) body: RequestBody,
+    pub(super) content_type: Option<HeaderValue>,
 }
 
 /// The exact bytes: what the reviewer agreed to, sealed with the ticket, and what is sent. A DELETE is pinned to the
@@ -278,11 +286,21 @@ fn outgoing(understood: &Understood, uid: Option<&str>) -> Outgoing {
 }
 
 /// Builds the request that goes upstream, and the proof that it may.
-fn permit(understood: Understood, decision: Decision, grant: Option<Grant>) -> Result<Permitted, Stop> {
+fn permit(
+    gateway: &Gateway,
+    understood: Understood,
+    decision: Decision,
+    grant: Option<Grant>,
+) -> Result<Permitted, Stop> {
     let outgoing = outgoing(&understood, grant.as_ref().and_then(|grant| grant.approval().target_uid.as_deref()));
-    let permit = match admit(&decision, grant) {
-        Ok(permit) => permit,
-        Err(_) => {
+    let instead = match restore::instead(gateway, &understood, &outgoing, grant.as_ref()) {
+        Ok(instead) => instead,
+        Err(refusal) => return Err(Stop::refuse(understood.log, refusal)),
+    };
+    let permit = match (admit(&decision, grant), instead) {
+        (Ok(permit), Some(instead)) => permit.instead(instead),
+        (Ok(permit), None) => permit,
+        (Err(_), _) => {
             let refusal = denied(&understood, decision);
             return Err(Stop::refuse(understood.log, refusal));
         }

@@ -78,6 +78,7 @@ pub(super) async fn classify(gateway: &Gateway, identified: Identified) -> Resul
         observed: Observed::NotRead,
         reviewed: None,
         unreadable: None,
+        restoring: None,
         view: None,
         review: None,
         beyond: false,
@@ -195,6 +196,7 @@ fn facts(headers: &HeaderMap, bytes: &Bytes, info: &RequestInfo, object: Option<
             .get(header::CONTENT_TYPE)
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
         payload,
+        restored: 0,
     }
 }
 

@@ -94,7 +94,7 @@ fn facts<'u>(gateway: &Gateway, understood: &'u Understood) -> Facts<'u> {
     // What a read asks for, where it was read before.
     let asked_for = old_object.filter(|_| understood.info.verb.is_read());
     Facts {
-        object: asked_for.or(understood.object.as_ref()),
+        object: asked_for.or(understood.judged()),
         old_object,
         environment: cluster.environment.as_str(),
         four_eyes: cluster.four_eyes,

@@ -86,7 +86,7 @@ pub(super) async fn standing(gateway: &Gateway, understood: &mut Understood) -> 
     observe::target(gateway, understood).await?;
     let effect = effect(understood);
     denials.retain(|denial| has_effect(denial, &effect));
-    let own = approve::fingerprint_of(understood);
+    let own = approve::fingerprint_of(gateway, understood);
     // The newest; the one of this very request, where there is one.
     let same = denials.iter().position(|denial| denial.fingerprint == own);
     match denials.into_iter().nth(same.unwrap_or(0)) {

@@ -10,6 +10,7 @@ use lockgate_core::{MaskProfile, Stream};
 use lockgate_policy::View;
 use lockgate_wire::accept::{self, AnswerForm, UpstreamAccept, Wanted};
 use lockgate_wire::filter::{FilterSummary, Form};
+use lockgate_wire::mask::restore::Masking;
 use lockgate_wire::mask::{MaskLimits, MaskPlan, Masker, Profile};
 use lockgate_wire::review::Review;
 use lockgate_wire::{RequestInfo, WireError, status};
@@ -39,6 +40,19 @@ pub(super) fn narrow_accept(info: &RequestInfo, headers: &mut HeaderMap, view: O
     Ok(())
 }
 
+/// How answers are masked.
+const fn profile(mask: MaskProfile) -> Profile {
+    match mask {
+        MaskProfile::Strict => Profile::Secrets,
+        MaskProfile::Off => Profile::Off,
+    }
+}
+
+/// How the caller sees objects like those that the request is about.
+pub(super) fn masking(info: &RequestInfo, mask: MaskProfile) -> Masking {
+    Masking::new(&info.api_group, &info.resource, profile(mask), MaskLimits::default())
+}
+
 pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Masked, Stop> {
     let (exchange, way) = match forwarded {
         Forwarded::Answer(exchange, way) => (exchange, way),
@@ -53,7 +67,7 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
     let Way { info, view, review, action, mask, message, caller, .. } = *way;
     let masker = (form == AnswerForm::Json && mask == MaskProfile::Strict && info.is_resource()).then(|| {
         let watch = action.stream == Stream::Watch;
-        let plan = MaskPlan::for_resource(&info.api_group, &info.resource, watch, Profile::Secrets);
+        let plan = MaskPlan::for_resource(&info.api_group, &info.resource, watch, profile(mask));
         Masker::new(plan, MaskLimits::default())
     });
     let is_partial = view.as_ref().is_some_and(View::is_partial);

@@ -12,6 +12,7 @@ mod mask;
 mod observe;
 mod preview;
 mod record;
+mod restore;
 mod review;
 mod shadow;
 mod stop;
@@ -116,6 +117,8 @@ struct Understood {
     reviewed: Option<serde_json::Value>,
     /// Why the target could not be read, where the verdict depends on it.
     unreadable: Option<String>,
+    /// What the cluster gets in the place of placeholders that the client sent.
+    restoring: Option<restore::Restoring>,
     /// What of the answer the caller may see, where it is not all.
     view: Option<View>,
     /// What Lockgate has to say to what it asks, where it is a self review.
@@ -224,6 +227,7 @@ pub(crate) fn crashed() -> Response<AnswerBody> {
 async fn pipeline(gateway: &Arc<Gateway>, begun: Begun) -> Result<Response<AnswerBody>, Stop> {
     let identified = authenticate::authenticate(gateway, begun).await?; // 401
     let understood = classify::classify(gateway, identified).await?; // 400, 404, 413, 415
+    let understood = restore::restore(gateway, understood).await?; // reads the target, where it holds placeholders; 403, 409, 422
     let understood = observe::observe(gateway, understood).await?; // reads the target, where the verdict depends on it
     let decided = decide::decide(gateway, understood); // pure, microseconds
     let decided = limits::limit(gateway, decided).await?; // 403 for who is frozen or was denied the same; 429

@@ -33,7 +33,12 @@ pub(super) async fn observe(gateway: &Gateway, understood: Understood) -> Result
     if !preview::names_an_object(&understood) || !is_needed(gateway, &understood) {
         return Ok(understood);
     }
-    match preview::target(gateway, &understood).await {
+    let found = match std::mem::replace(&mut understood.observed, Observed::NotRead) {
+        Observed::NotRead => preview::target(gateway, &understood).await,
+        Observed::Live(live) => Ok(live),
+        Observed::Refused(refusal) => Err(refusal),
+    };
+    match found {
         Ok(live) => {
             understood.observed = Observed::Live(live);
             let request = request(&understood);
@@ -71,7 +76,7 @@ fn is_unreadable(understood: &mut Understood, refusal: Refusal) {
 
 /// The request as the classifier sees it, with the live object where it was read.
 fn request(understood: &Understood) -> risk::Request<'_> {
-    risk::Request::of(&understood.action, &understood.options, understood.object.as_ref())
+    risk::Request::of(&understood.action, &understood.options, understood.judged())
         .with_old_object(old_object(understood))
 }
 
@@ -139,7 +144,8 @@ fn same(one: &Decision, other: &Decision) -> bool {
     one.effect == other.effect && one.rule == other.rule
 }
 
-fn in_words(understood: &Understood, refusal: &Refusal) -> String {
+/// Why the target cannot be read.
+pub(super) fn in_words(understood: &Understood, refusal: &Refusal) -> String {
     match refusal {
         Refusal::PreviewNotAllowed(why) => why.clone(),
         Refusal::PreviewRefused { status } => format!("the cluster answers HTTP {status}"),

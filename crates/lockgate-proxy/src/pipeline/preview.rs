@@ -5,7 +5,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use lockgate_core::{
-    Arrival, DecidedBy, Effect, Options, Origin, Outcome, RequestFacts, ResponseFacts, Secret, Source, Verb,
+    Arrival, DecidedBy, Effect, MaskProfile, Options, Origin, Outcome, RequestFacts, ResponseFacts, Secret, Source, Verb,
 };
 use lockgate_policy::View;
 use lockgate_store::{CanonicalRequest, RequestBody, admit};
@@ -26,6 +26,14 @@ pub(super) struct Live {
     pub(super) uid: Option<String>,
     /// The object itself. Never shown: its values are not masked.
     pub(super) object: Option<serde_json::Value>,
+    /// The object as it was read.
+    pub(super) read: Option<Read>,
+}
+
+/// An object as it was read, and how the agent would see it.
+pub(super) struct Read {
+    pub(super) bytes: Secret<Vec<u8>>,
+    pub(super) mask: MaskProfile,
 }
 
 /// What is known of the target before the verdict.
@@ -47,7 +55,7 @@ enum Sees {
 }
 
 impl Live {
-    const NOTHING: Self = Self { uid: None, object: None };
+    const NOTHING: Self = Self { uid: None, object: None, read: None };
 }
 
 /// Whether the request is about one object that could be there already.
@@ -76,13 +84,14 @@ pub(super) async fn object_of_read(gateway: &Gateway, understood: &Understood) -
 }
 
 async fn live(gateway: &Gateway, understood: &Understood, path: &str, sees: Sees) -> Result<Live, Refusal> {
-    let (status, object) = read(gateway, understood, path, sees).await?;
+    let (status, read) = read(gateway, understood, path, sees).await?;
     match status {
         StatusCode::OK => {
             let object: serde_json::Value =
-                serde_json::from_slice(object.expose()).map_err(|_| Refusal::PreviewUnreadable)?;
+                serde_json::from_slice(read.bytes.expose()).map_err(|_| Refusal::PreviewUnreadable)?;
             let uid = object.pointer("/metadata/uid").and_then(serde_json::Value::as_str).map(str::to_owned);
-            uid.map(|uid| Live { uid: Some(uid), object: Some(object) }).ok_or(Refusal::PreviewUnreadable)
+            let live = |uid| Live { uid: Some(uid), object: Some(object), read: Some(read) };
+            uid.map(live).ok_or(Refusal::PreviewUnreadable)
         }
         // An apply may create it: then there is nothing to pin, and a UID that appears later asks anew.
         StatusCode::NOT_FOUND if understood.info.verb == Verb::Patch => Ok(Live::NOTHING),
@@ -163,7 +172,7 @@ async fn read(
     parent: &Understood,
     path: &str,
     sees: Sees,
-) -> Result<(StatusCode, Secret<Vec<u8>>), Refusal> {
+) -> Result<(StatusCode, Read), Refusal> {
     let cluster = parent.upstream.cluster().name.as_str();
     let full = format!("/clusters/{cluster}{path}");
     let target = Target::parse(&full).map_err(Refusal::NotCanonical)?;
@@ -239,7 +248,7 @@ async fn read(
             let facts =
                 ResponseFacts { status: status.as_u16(), bytes: bytes.len() as u64, masked: 0, hidden: hidden.into() };
             exchange.receipt.close(status.as_u16(), facts).await?;
-            Ok((status, Secret::new(bytes.to_vec())))
+            Ok((status, Read { bytes: Secret::new(bytes.to_vec()), mask: decision.obligations.mask }))
         }
     }
 }

@@ -12,6 +12,7 @@ use lockgate_core::{
 use lockgate_store::{CallLog, DecideError, Receipt, Refused, StoreError};
 use lockgate_wire::WireError;
 use lockgate_wire::channel::NegotiateError;
+use lockgate_wire::mask::restore::Field;
 use lockgate_wire::status::{
     Reason, Status,
     refusal::{self as status, Sent},
@@ -113,6 +114,26 @@ pub enum Refusal {
         /// Whether it exists; for the record.
         exists: bool,
     },
+    /// The write holds placeholders for which there is no value.
+    Placeholders(Vec<Field>),
+    /// It would tell what a masked field holds.
+    AsksMasked {
+        /// What would.
+        operation: &'static str,
+        /// The field, as the request names it.
+        path: String,
+    },
+    /// The object was modified after its masked form was shown.
+    ModifiedSinceShown {
+        /// Resource in the plural.
+        resource: String,
+        /// API group.
+        group: String,
+        /// Name.
+        name: String,
+    },
+    /// The live object, whose masked values the write leaves as they are, cannot be read.
+    NotRestorable(String),
     /// The agent may not read what it wants to change, so nobody can review it.
     PreviewNotAllowed(String),
     /// The cluster refused the read.
@@ -243,6 +264,10 @@ impl Refusal {
             Self::TokenExpiredMeanwhile => status::unauthenticated("the token expired while the request was held"),
             Self::TargetNotFound { resource, group, name } => status::target_not_found(resource, group, name),
             Self::NotShown { resource, group, name, .. } => status::target_not_found(resource, group, name),
+            Self::Placeholders(fields) => status::placeholders(fields),
+            Self::AsksMasked { operation, path } => status::asks_masked(summary, operation, path),
+            Self::ModifiedSinceShown { resource, group, name } => status::modified_since_shown(resource, group, name),
+            Self::NotRestorable(why) => status::not_restorable(summary, why),
             Self::PreviewNotAllowed(why) => status::preview_not_allowed(summary, why),
             Self::PreviewRefused { status } => status::preview_refused(summary, *status),
             Self::PreviewUnreadable => status::preview_unreadable(summary),

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use lockgate_core::{ApprovalState, Clock, DecidedBy, Effect, Outcome, PolicyFacts, ShadowFacts, Verb, limit};
 use lockgate_store::limit::{DENIED_FOR, LEASE, PENDING_PER_PRINCIPAL_MAX};
 use lockgate_store::{
-    ApprovalFilter, AuditFilter, DecideError, Hold, NotAdmitted, Rejection, Store, StoreError, Topic, Word, admit,
+    ApprovalFilter, AuditFilter, DecideError, Hold, Instead, NotAdmitted, Rejection, RequestBody, Store, StoreError, Topic,
+    Word, admit,
 };
 use testkit::clock::PausedClock;
 
@@ -48,6 +50,7 @@ on_sqlite![
     tickets_can_be_withdrawn,
     pending_tickets_have_a_limit,
     the_reviewed_body_is_what_goes_out,
+    only_what_was_let_through_is_replaced,
     a_grant_serves_only_its_call,
     a_dropped_receipt_is_closed_by_the_sweeper,
     a_lapsed_ticket_of_a_lost_dispatch_is_indeterminate,
@@ -385,6 +388,43 @@ async fn the_reviewed_body_is_what_goes_out(store: &Store, clock: &PausedClock) 
     assert!(!format!("{sent:?}").contains("canary"));
     receipt.close(200, answer(200)).await.unwrap();
     assert_eq!(store.sweep().await.unwrap(), 0, "a used grant is no loose end");
+}
+
+/// What is sent instead of a body was made of that body: the reviewed one, or without a review the request's own.
+async fn only_what_was_let_through_is_replaced(store: &Store, clock: &PausedClock) {
+    let instead = |of: &'static [u8]| Instead {
+        of: RequestBody::whole(Bytes::from_static(of)),
+        body: RequestBody::whole(Bytes::from_static(b"with what was masked")),
+        content_type: http::HeaderValue::from_static("application/apply-patch+yaml"),
+    };
+    let sent_again = b"what the client sent again";
+    for (reviewed, of, is_sent) in
+        [(true, BODY, true), (true, sent_again, false), (false, BODY, false), (false, sent_again, true)]
+    {
+        let call = call(store);
+        let (effect, grant) = if reviewed {
+            let ticket = approved(store, clock, "f").await;
+            (Effect::Ask, store.consume(ticket.id, &agent("a"), "f", call.audit_id()).await.unwrap())
+        } else {
+            (Effect::Allow, None)
+        };
+        let permit = admit(&decision(effect), grant).unwrap().instead(instead(of));
+        match call.open(permit, request(), "agent:a".into()).await {
+            Ok(ticket) => {
+                let (sent, receipt) = ticket.into_parts();
+                assert_eq!(sent.body.bytes().as_ref(), b"with what was masked");
+                assert_eq!(sent.headers["content-type"], "application/apply-patch+yaml");
+                receipt.close(200, answer(200)).await.unwrap();
+                assert!(is_sent);
+            }
+            Err(error) => {
+                assert!(matches!(error, StoreError::ForeignBody), "{error}");
+                assert!(!is_sent);
+            }
+        }
+    }
+    assert_eq!(store.mark(b"a").expose(), store.mark(b"a").expose());
+    assert_ne!(store.mark(b"a").expose(), store.mark(b"b").expose());
 }
 
 async fn a_grant_serves_only_its_call(store: &Store, clock: &PausedClock) {

@@ -119,6 +119,18 @@ fn integer(value: &Number) -> Option<Value> {
     }
 }
 
+/// A decoded body as JSON: the client's own bytes where they are JSON. The content type that goes with it is the second
+/// part.
+pub fn as_json(content_type: Option<&str>, bytes: &[u8], value: &Value) -> (Vec<u8>, String) {
+    match form(content_type) {
+        Ok(Form::Protobuf) | Err(_) => (value.to_string().into_bytes(), "application/json".to_owned()),
+        Ok(Form::Json | Form::Yaml) => match rewritten(content_type, bytes, value) {
+            Some((json, content_type)) => (json, content_type.to_owned()),
+            None => (bytes.to_vec(), content_type.unwrap_or("application/json").to_owned()),
+        },
+    }
+}
+
 fn form(content_type: Option<&str>) -> Result<Form, WireError> {
     let content_type = content_type.unwrap_or("application/json");
     match media_type(content_type).as_str() {

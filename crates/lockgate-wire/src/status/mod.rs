@@ -39,6 +39,8 @@ pub enum Reason {
     NotAcceptable,
     /// The target changed since it was reviewed.
     Conflict,
+    /// The object that is written holds what cannot be stored.
+    Invalid,
     /// The body is too large.
     RequestEntityTooLarge,
     /// The request target is too long.
@@ -76,6 +78,7 @@ impl Reason {
             Self::MethodNotAllowed => "MethodNotAllowed",
             Self::NotAcceptable => "NotAcceptable",
             Self::Conflict => "Conflict",
+            Self::Invalid => "Invalid",
             Self::RequestEntityTooLarge => "RequestEntityTooLarge",
             Self::RequestUriTooLong => "RequestURITooLong",
             Self::RequestHeadersTooLarge => "RequestHeaderFieldsTooLarge",
@@ -89,13 +92,21 @@ impl Reason {
     }
 }
 
+/// One of a failure's causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Cause {
+    reason: &'static str,
+    message: String,
+    field: Option<String>,
+}
+
 /// A failure, as the client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     code: u16,
     reason: Reason,
     message: String,
-    causes: Vec<(&'static str, String)>,
+    causes: Vec<Cause>,
     retry_after_seconds: Option<u32>,
     warning: bool,
 }
@@ -111,14 +122,24 @@ impl Status {
 
     /// Names the call, so that a person can find its record.
     #[must_use]
-    pub fn with_audit_id(self, id: AuditId) -> Self {
-        self.with_cause("AuditID", id.to_string())
+    pub fn with_audit_id(mut self, id: AuditId) -> Self {
+        // Of an invalid object kubectl prints the causes and not the message: each with its field.
+        let field = (self.reason == Reason::Invalid).then(|| "audit".to_owned());
+        self.causes.push(Cause { reason: "AuditID", message: id.to_string(), field });
+        self
     }
 
     /// Adds a cause: machine-readable details that kubectl does not print.
     #[must_use]
     pub fn with_cause(mut self, reason: &'static str, message: String) -> Self {
-        self.causes.push((reason, message));
+        self.causes.push(Cause { reason, message, field: None });
+        self
+    }
+
+    /// Adds a cause about a field of the object that was sent.
+    #[must_use]
+    pub fn with_field(mut self, field: &str, message: String) -> Self {
+        self.causes.push(Cause { reason: "FieldValueInvalid", message, field: Some(field.to_owned()) });
         self
     }
 
@@ -179,8 +200,7 @@ impl Status {
         });
         let mut details = serde_json::Map::new();
         if !self.causes.is_empty() {
-            let cause = |(reason, message): &(&str, String)| json!({"reason": reason, "message": message});
-            details.insert("causes".into(), self.causes.iter().map(cause).collect());
+            details.insert("causes".into(), self.causes.iter().map(Cause::to_value).collect());
         }
         if let Some(seconds) = self.retry_after_seconds {
             details.insert("retryAfterSeconds".into(), seconds.into());
@@ -189,6 +209,16 @@ impl Status {
             object.insert("details".into(), details.into());
         }
         status
+    }
+}
+
+impl Cause {
+    fn to_value(&self) -> Value {
+        let mut cause = json!({"reason": self.reason, "message": self.message});
+        if let (Some(fields), Some(field)) = (cause.as_object_mut(), &self.field) {
+            fields.insert("field".into(), field.as_str().into());
+        }
+        cause
     }
 }
 

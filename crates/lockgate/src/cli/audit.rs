@@ -197,6 +197,7 @@ fn fields(value: &Value) -> Vec<Column> {
         Column("Bytes", at(value, "/response/bytes")),
         Column("Masked values", at(value, "/response/masked")),
         Column("Hidden objects", at(value, "/response/hidden")),
+        Column("Masked values kept", at(value, "/request/restored")),
         Column("Body SHA-256", at(value, "/request/sha256")),
     ];
     for (name, pointer) in [("Reasons", "/decision/reasons"), ("Payload (secrets masked)", "/request/payload")] {

@@ -65,8 +65,10 @@ pub enum Values {
 pub struct Restored {
     /// The bytes, as JSON.
     pub body: Vec<u8>,
-    /// The same before it was pinned: equal as long as the values are that were put back.
+    /// The same before it was pinned: what the write comes to.
     pub unpinned: Vec<u8>,
+    /// The values that were put back, one behind the other: to tell whether they are others later.
+    pub values: Vec<u8>,
     /// How many values were put back.
     pub restored: u64,
     /// How many were left out, since they change nothing.
@@ -199,7 +201,7 @@ pub fn restore(
             None
         }
     };
-    let Walk { edits, mut refused, restored, dropped, .. } = walk;
+    let Walk { edits, mut refused, taken: values, restored, dropped, .. } = walk;
     if !refused.is_empty() {
         refused.truncate(FIELDS_MAX);
         return Err(Unrestorable::Fields(refused));
@@ -213,5 +215,5 @@ pub fn restore(
         Some(operations) => pin::operations(&unpinned, operations, live),
         None => pin::object(&unpinned, live)?,
     };
-    Ok(Some(Restored { body, unpinned, restored, dropped }))
+    Ok(Some(Restored { body, unpinned, values, restored, dropped }))
 }

@@ -36,6 +36,8 @@ pub(super) struct Walk<'w> {
     nesting: u8,
     pub(super) edits: Vec<Edit>,
     pub(super) refused: Vec<Field>,
+    /// The values that were put back, one behind the other.
+    pub(super) taken: Vec<u8>,
     /// How many values were put back.
     pub(super) restored: u64,
     /// How many members were left out, since they change nothing.
@@ -80,7 +82,7 @@ impl<'l> Place<'l> {
 
 impl<'w> Walk<'w> {
     pub(super) const fn new(body: &'w Tree, write: Write, values: Values, whole: &'w [Place<'w>]) -> Self {
-        Self { body, write, values, whole, nesting: 0, edits: Vec::new(), refused: Vec::new(), restored: 0, dropped: 0 }
+        Self { body, write, values, whole, nesting: 0, edits: Vec::new(), refused: Vec::new(), taken: Vec::new(), restored: 0, dropped: 0 }
     }
 
     /// Whether leaving a member out of an object outside of lists leaves the live one as it is.
@@ -113,8 +115,14 @@ impl<'w> Walk<'w> {
             self.dropped += 1;
             return Verdict::Drop;
         }
-        self.restored += 1;
+        self.taken(live.raw());
         self.instead(node, live.raw().to_vec())
+    }
+
+    fn taken(&mut self, value: &[u8]) {
+        self.restored += 1;
+        self.taken.extend_from_slice(&(value.len() as u64).to_be_bytes());
+        self.taken.extend_from_slice(value);
     }
 
     fn instead(&mut self, node: &Node, with: Vec<u8>) -> Verdict {
@@ -289,6 +297,7 @@ impl<'w> Walk<'w> {
         let mut walk = Walk { nesting: self.nesting + 1, ..Walk::new(body, Write::Whole, Values::AsGiven, &[]) };
         walk.value(body.root().node, &places, path, Absence::Deletes);
         self.restored += walk.restored;
+        self.taken.append(&mut walk.taken);
         self.dropped += walk.dropped;
         self.refused.append(&mut walk.refused);
         Some(body.edited(walk.edits))
@@ -300,12 +309,12 @@ impl<'w> Walk<'w> {
             let (live, masked) = (place.live.text()?, place.masked.text()?);
             manifests_of(text, &live, &masked)
         })?;
-        self.restored += restored;
+        restored.iter().for_each(|document| self.taken(document.as_bytes()));
         Some(output)
     }
 }
 
-fn manifests_of(text: &str, live: &str, masked: &str) -> Option<(String, u64)> {
+fn manifests_of(text: &str, live: &str, masked: &str) -> Option<(String, Vec<String>)> {
     let documents = |text| manifest::documents(text).collect::<Vec<&str>>();
     let (body, live, masked) = (documents(text), documents(live), documents(masked));
     if live.len() != masked.len() {
@@ -314,11 +323,12 @@ fn manifests_of(text: &str, live: &str, masked: &str) -> Option<(String, u64)> {
     let keys = |documents: &[&str]| documents.iter().map(|document| Some((*document).to_owned())).collect();
     let pairs = pairs(keys(&body), keys(&masked));
     let mut output = String::with_capacity(text.len());
-    let mut restored = 0;
+    let mut restored = Vec::new();
     for (document, pair) in body.into_iter().zip(pairs) {
         if holds_placeholder(document) {
-            output.push_str(live.get(pair?)?);
-            restored += 1;
+            let document = live.get(pair?)?;
+            output.push_str(document);
+            restored.push((*document).to_owned());
         } else {
             output.push_str(document);
         }

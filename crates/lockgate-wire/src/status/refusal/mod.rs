@@ -2,6 +2,7 @@
 //! seek the same effect another way (a bare denial teaches agents to route around it).
 
 mod limits;
+mod masked;
 mod requests;
 mod tickets;
 mod upstream;
@@ -11,6 +12,7 @@ use lockgate_core::Timestamp;
 use super::{MESSAGE_BYTES_MAX, Reason, Status, is_unsafe_in_terminal};
 
 pub use self::limits::{frozen, rate_limited, removes_too_much, too_many_asked, too_many_pending};
+pub use self::masked::{asks_masked, modified_since_shown, not_restorable, placeholders};
 pub use self::requests::{
     ambiguous, body_broken, body_timeout, body_too_large, client_gone, impersonation, issuer_unavailable,
     labels_unknown, not_understood, preview_not_allowed, preview_refused, preview_unreadable, stream_over_websocket,
