@@ -301,9 +301,7 @@ pub fn admit(decision: &Decision, grant: Option<Grant>) -> Result<Permit, NotAdm
     match (decision.effect, &grant) {
         (Effect::Deny, _) => Err(NotAdmitted::Denied),
         (Effect::Ask, None) => Err(NotAdmitted::NeedsApproval),
-        (Effect::Allow, _) | (Effect::Ask, Some(_)) => {
-            Ok(Permit { decision: decision.clone(), grant, instead: None })
-        },
+        (Effect::Allow, _) | (Effect::Ask, Some(_)) => Ok(Permit { decision: decision.clone(), grant, instead: None }),
     }
 }
 

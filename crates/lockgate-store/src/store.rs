@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lockgate_core::{
-    ApprovalId, Arrival, AuditId, AuditRecord, Clock, Event, EventBody, Outcome, SessionId, Timestamp, Writer, Secret,
+    ApprovalId, Arrival, AuditId, AuditRecord, Clock, Event, EventBody, Outcome, Secret, SessionId, Timestamp, Writer,
 };
 use tokio::sync::watch;
 use uuid::{NoContext, Uuid};

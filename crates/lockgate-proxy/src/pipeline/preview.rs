@@ -5,7 +5,8 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use lockgate_core::{
-    Arrival, DecidedBy, Effect, MaskProfile, Options, Origin, Outcome, RequestFacts, ResponseFacts, Secret, Source, Verb,
+    Arrival, DecidedBy, Effect, MaskProfile, Options, Origin, Outcome, RequestFacts, ResponseFacts, Secret, Source,
+    Verb,
 };
 use lockgate_policy::View;
 use lockgate_store::{CanonicalRequest, RequestBody, admit};
@@ -167,12 +168,7 @@ pub(super) async fn preferred_version(
 }
 
 /// One read on behalf of `parent`, admitted and recorded like any other call.
-async fn read(
-    gateway: &Gateway,
-    parent: &Understood,
-    path: &str,
-    sees: Sees,
-) -> Result<(StatusCode, Read), Refusal> {
+async fn read(gateway: &Gateway, parent: &Understood, path: &str, sees: Sees) -> Result<(StatusCode, Read), Refusal> {
     let cluster = parent.upstream.cluster().name.as_str();
     let full = format!("/clusters/{cluster}{path}");
     let target = Target::parse(&full).map_err(Refusal::NotCanonical)?;

@@ -15,8 +15,8 @@ use lockgate_wire::{WireError, body};
 use serde_json::Value;
 
 use super::approve::Outgoing;
-use super::preview::{self, Observed};
 use super::mask::masking;
+use super::preview::{self, Observed};
 use super::{Refusal, Stop, Understood, decide, observe};
 use crate::gateway::Gateway;
 
@@ -110,14 +110,11 @@ fn json_of(understood: &Understood, object: &Value) -> Vec<u8> {
 
 /// What must be known of the live object before this write, if anything.
 fn because(understood: &Understood, object: &Value, write: Write) -> Option<(Because, Values)> {
-    let tries = understood.options.dry_run && (write == Write::Json || masking(&understood.info, MaskProfile::Strict).covers(object));
+    let tries = understood.options.dry_run
+        && (write == Write::Json || masking(&understood.info, MaskProfile::Strict).covers(object));
     let values = if tries { Values::AsTheyStand } else { Values::AsGiven };
     let asks = tries || (write == Write::Json && restore::asks(object));
-    if restore::holds(object) {
-        Some((Because::Placeholders, values))
-    } else {
-        asks.then_some((Because::Asks, values))
-    }
+    if restore::holds(object) { Some((Because::Placeholders, values)) } else { asks.then_some((Because::Asks, values)) }
 }
 
 /// A selector on a masked field tells what it holds.
@@ -216,12 +213,7 @@ pub(super) fn instead(
     Ok(Some(Instead { of: RequestBody::whole(of), body, content_type }))
 }
 
-fn by_what_stands(
-    understood: &Understood,
-    json: &[u8],
-    write: Write,
-    values: Values,
-) -> Result<Restored, Refusal> {
+fn by_what_stands(understood: &Understood, json: &[u8], write: Write, values: Values) -> Result<Restored, Refusal> {
     let (live, masking) = seen(understood)?.ok_or(Refusal::PreviewUnreadable)?;
     let restored = restore::restore(json, write, values, &live, &masking);
     restored.map_err(|error| refusal(understood, error))?.ok_or(Refusal::PreviewUnreadable)

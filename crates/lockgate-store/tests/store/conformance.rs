@@ -6,8 +6,8 @@ use bytes::Bytes;
 use lockgate_core::{ApprovalState, Clock, DecidedBy, Effect, Outcome, PolicyFacts, ShadowFacts, Verb, limit};
 use lockgate_store::limit::{DENIED_FOR, LEASE, PENDING_PER_PRINCIPAL_MAX};
 use lockgate_store::{
-    ApprovalFilter, AuditFilter, DecideError, Hold, Instead, NotAdmitted, Rejection, RequestBody, Store, StoreError, Topic,
-    Word, admit,
+    ApprovalFilter, AuditFilter, DecideError, Hold, Instead, NotAdmitted, Rejection, RequestBody, Store, StoreError,
+    Topic, Word, admit,
 };
 use testkit::clock::PausedClock;
 

@@ -82,7 +82,18 @@ impl<'l> Place<'l> {
 
 impl<'w> Walk<'w> {
     pub(super) const fn new(body: &'w Tree, write: Write, values: Values, whole: &'w [Place<'w>]) -> Self {
-        Self { body, write, values, whole, nesting: 0, edits: Vec::new(), refused: Vec::new(), taken: Vec::new(), restored: 0, dropped: 0 }
+        Self {
+            body,
+            write,
+            values,
+            whole,
+            nesting: 0,
+            edits: Vec::new(),
+            refused: Vec::new(),
+            taken: Vec::new(),
+            restored: 0,
+            dropped: 0,
+        }
     }
 
     /// Whether leaving a member out of an object outside of lists leaves the live one as it is.

@@ -23,7 +23,8 @@ pub fn placeholders(fields: &[Field]) -> Status {
         _ => format!("the placeholders of masked values in {} cannot be replaced by the values", told.join(", ")),
     };
     let status = refused(422, Reason::Invalid, &what, next);
-    let status = fields.iter().fold(status, |status, field| status.with_field(&field.path, field.why.in_words().to_owned()));
+    let status =
+        fields.iter().fold(status, |status, field| status.with_field(&field.path, field.why.in_words().to_owned()));
     status.with_field("lockgate", format!("nothing was changed. Next step: {next}"))
 }
 
@@ -86,9 +87,12 @@ mod tests {
     #[test]
     fn no_wording_is_too_long() {
         let fields: Vec<Field> = (0..16).map(|_| Field { path: "x".repeat(300), why: Why::Other }).collect();
-        for status in [placeholders(&fields), placeholders(&fields[..1]), asks_masked(&"s".repeat(999), "test", &"p".repeat(999)),
-            not_restorable(&"s".repeat(999), &"w".repeat(999))]
-        {
+        for status in [
+            placeholders(&fields),
+            placeholders(&fields[..1]),
+            asks_masked(&"s".repeat(999), "test", &"p".repeat(999)),
+            not_restorable(&"s".repeat(999), &"w".repeat(999)),
+        ] {
             assert!(status.message().len() <= super::super::MESSAGE_BYTES_MAX, "{}", status.message());
         }
     }
