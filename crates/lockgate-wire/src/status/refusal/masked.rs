@@ -75,7 +75,8 @@ mod tests {
     fn each_field_is_a_cause_that_kubectl_prints() {
         let field = |path: &str, why| Field { path: path.into(), why };
         let status = placeholders(&[field("data.password", Why::Other), field("data.user", Why::NotThere)]);
-        let status = status.with_audit_id(AuditId::new(uuid::Uuid::nil())).to_value();
+        let status =
+            status.with_audit_id("aud_01932f3e-7d4c-7000-8000-0123456789ab".parse::<AuditId>().unwrap()).to_value();
         assert_eq!((&status["code"], &status["reason"]), (&422.into(), &"Invalid".into()));
         let causes = status["details"]["causes"].as_array().unwrap();
         let fields: Vec<&str> = causes.iter().map(|cause| cause["field"].as_str().unwrap()).collect();
