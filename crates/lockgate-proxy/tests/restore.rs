@@ -313,6 +313,23 @@ async fn who_may_not_read_the_object_cannot_put_back_what_it_holds() {
 }
 
 #[tokio::test]
+async fn what_the_policy_denies_is_denied_before_anything_else() {
+    let policy = ALL.replace(
+        "- {name: all",
+        "- {name: no-writes, match: {verbs: [create, patch], resources: [secrets]}, deny: {}}\n- {name: all",
+    );
+    let shop = Shop::with(&policy, Duration::ZERO).await;
+    let body = json!({"data": {"other": PLACEHOLDER}}).to_string();
+    for (method, path, content_type) in [("PATCH", DB, MERGE), ("POST", SECRETS, JSON)] {
+        let answer = shop.send(method, path, content_type, body.clone()).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+        assert!(answer.text().contains("no-writes"), "{}", answer.text());
+    }
+    let shop = Shop::with(ASKS, Duration::ZERO).await;
+    assert_eq!(shop.send("PATCH", DB, MERGE, body).await.status(), StatusCode::UNPROCESSABLE_ENTITY, "nobody is asked");
+}
+
+#[tokio::test]
 async fn the_reviewer_sees_what_was_sent_and_the_cluster_gets_the_values_of_then() {
     let shop = Shop::with(ASKS, Duration::ZERO).await;
     let mut body = shop.shown().await;

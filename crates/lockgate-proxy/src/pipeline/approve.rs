@@ -28,6 +28,10 @@ pub(super) async fn approve(gateway: &Gateway, decided: Decided) -> Result<Permi
             let refusal = refusal.unwrap_or_else(|| denied(&understood, decision));
             return Err(Stop::refuse(understood.log, refusal));
         }
+        Effect::Allow | Effect::Ask if understood.unrestorable.is_some() => {
+            let refusal = understood.unrestorable.take().unwrap_or(Refusal::PreviewUnreadable);
+            return Err(Stop::refuse(understood.log, refusal));
+        }
         Effect::Allow => None,
         Effect::Ask => match ask(gateway, &mut understood, &decision).await {
             Ok(grant) => Some(grant),

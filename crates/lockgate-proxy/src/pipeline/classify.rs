@@ -79,6 +79,7 @@ pub(super) async fn classify(gateway: &Gateway, identified: Identified) -> Resul
         reviewed: None,
         unreadable: None,
         restoring: None,
+        unrestorable: None,
         view: None,
         review: None,
         beyond: false,

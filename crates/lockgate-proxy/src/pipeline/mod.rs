@@ -119,6 +119,8 @@ struct Understood {
     unreadable: Option<String>,
     /// What the cluster gets in the place of placeholders that the client sent.
     restoring: Option<restore::Restoring>,
+    /// Why it cannot be sent, though the policy may allow it: it holds placeholders without a value, or asks what is masked.
+    unrestorable: Option<Refusal>,
     /// What of the answer the caller may see, where it is not all.
     view: Option<View>,
     /// What Lockgate has to say to what it asks, where it is a self review.
@@ -227,12 +229,12 @@ pub(crate) fn crashed() -> Response<AnswerBody> {
 async fn pipeline(gateway: &Arc<Gateway>, begun: Begun) -> Result<Response<AnswerBody>, Stop> {
     let identified = authenticate::authenticate(gateway, begun).await?; // 401
     let understood = classify::classify(gateway, identified).await?; // 400, 404, 413, 415
-    let understood = restore::restore(gateway, understood).await?; // reads the target, where it holds placeholders; 403, 409, 422
+    let understood = restore::restore(gateway, understood).await?; // reads the target, where it holds placeholders
     let understood = observe::observe(gateway, understood).await?; // reads the target, where the verdict depends on it
     let decided = decide::decide(gateway, understood); // pure, microseconds
     let decided = limits::limit(gateway, decided).await?; // 403 for who is frozen or was denied the same; 429
     let decided = review::foresee(gateway, decided).await?; // what a self review will be told
-    let permitted = approve::approve(gateway, decided).await?; // 403; or waits; or 403 with the ticket
+    let permitted = approve::approve(gateway, decided).await?; // 403, 409, 422; or waits; or 403 with the ticket
     let recorded = record::record(gateway, permitted).await?; // durable before one byte goes upstream; else 503
     let forwarded = forward::forward(gateway, recorded).await?; // 502, 504
     let masked = mask::mask(gateway, forwarded).await?; // 502; a fault later aborts the stream

@@ -147,7 +147,9 @@ pub(super) async fn object_asked_about(
     let Some(path) = path_of_object(info) else { return Ok(None) };
     let (status, object) = read(gateway, parent, &path, sees(info)).await?;
     match status {
-        StatusCode::OK => serde_json::from_slice(object.expose()).map(Some).map_err(|_| Refusal::PreviewUnreadable),
+        StatusCode::OK => {
+            serde_json::from_slice(object.bytes.expose()).map(Some).map_err(|_| Refusal::PreviewUnreadable)
+        }
         StatusCode::NOT_FOUND => Ok(None),
         status => Err(Refusal::PreviewRefused { status: status.as_u16() }),
     }
@@ -161,7 +163,7 @@ pub(super) async fn preferred_version(
 ) -> Result<Option<String>, Refusal> {
     let (status, answer) = read(gateway, parent, &format!("/apis/{group}"), Sees::WhatIsGiven).await?;
     let answer: Option<serde_json::Value> =
-        serde_json::from_slice(answer.expose()).ok().filter(|_| status.is_success());
+        serde_json::from_slice(answer.bytes.expose()).ok().filter(|_| status.is_success());
     let version = answer.as_ref().and_then(|answer| answer.pointer("/preferredVersion/version")?.as_str());
     let is_plain = |version: &&str| !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_alphanumeric());
     Ok(version.filter(is_plain).map(str::to_owned))

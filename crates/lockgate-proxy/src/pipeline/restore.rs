@@ -51,7 +51,12 @@ pub(super) async fn restore(gateway: &Gateway, understood: Understood) -> Result
             understood.log.arrival().action = Some(understood.action.clone());
             Ok(understood)
         }
-        Err(refusal) => Err(Stop::refuse(understood.log, refusal)),
+        Err(Refusal::Store(error)) => Err(Stop::refuse(understood.log, Refusal::Store(error))),
+        // What the policy denies it denies, whatever else is wrong with it.
+        Err(refusal) => {
+            understood.unrestorable = Some(refusal);
+            Ok(understood)
+        }
     }
 }
 
