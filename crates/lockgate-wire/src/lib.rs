@@ -2,8 +2,8 @@
 //!
 //! Owns the one canonical reading of a request: its head as bytes ([`http1`]), target and query ([`target`]), what it
 //! asks for ([`request_info`]), the options in effect ([`options`]), its body as JSON ([`body`], [`protobuf`]), what makes
-//! two requests the same ([`fingerprint`]), our own answers ([`status`]), and what passes through on the way back
-//! ([`filter`], [`mask`], [`review`], [`channel`]).
+//! two requests the same ([`fingerprint`]), our own answers ([`status`]), what passes through on the way back
+//! ([`filter`], [`mask`], [`review`], [`channel`]), and what Lockgate itself reads ([`secrets`]).
 //! Refuses to know sockets, clocks, policy and identity providers. Start at [`Target::parse`] and [`RequestInfo::of`].
 
 pub mod accept;
@@ -19,6 +19,7 @@ pub mod payload;
 pub mod protobuf;
 pub mod request_info;
 pub mod review;
+pub mod secrets;
 pub mod status;
 mod subresource;
 pub mod target;

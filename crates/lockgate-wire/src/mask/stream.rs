@@ -152,7 +152,7 @@ impl TextMasker {
         begun.dedup();
         for start in begun.drain(..).chain(tail..text.len()) {
             let rest = text.get(start..).unwrap_or_default();
-            self.cursors.extend(values.begin(start, rest));
+            values.begin_all(start, rest, &mut self.cursors);
         }
     }
 

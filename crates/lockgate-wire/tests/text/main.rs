@@ -11,6 +11,7 @@
 
 mod corpus;
 mod interactive;
+mod layers;
 mod spellings;
 mod stream;
 

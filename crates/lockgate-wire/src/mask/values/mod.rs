@@ -13,6 +13,7 @@ mod patterns;
 mod strength;
 
 use std::fmt;
+use std::sync::Arc;
 
 use self::forms::Spelling;
 use self::grams::{Candidate, Grams};
@@ -103,6 +104,10 @@ pub struct KnownValues {
     long: Grams<8, 9>,
     /// Finds those of 8 to 15 bytes, at a look every four.
     short: Grams<5, 4>,
+    /// Another index that is looked through as well.
+    base: Option<Arc<KnownValues>>,
+    /// How many indexes stand below this one.
+    layer: u8,
 }
 
 impl KnownValues {
@@ -111,24 +116,53 @@ impl KnownValues {
         KnownValuesBuilder { limits, labels: Vec::new(), spellings: Vec::new(), bytes: 0, left_out: Vec::new() }
     }
 
+    /// This index and another one as one: a few new values are known at once while the many need no new index. Every
+    /// text is looked through for each, so the layers should stay few. The ids of `base` stay what they are.
+    #[must_use]
+    pub fn on(mut self, base: Arc<Self>) -> Self {
+        self.layer = base.layer.saturating_add(1);
+        self.base = Some(base);
+        self
+    }
+
     /// Whose value it is; `None` only for another index's id.
     pub fn label(&self, id: ValueId) -> Option<&ValueLabel> {
-        self.labels.get(id.0 as usize)
+        match (self.own(id), &self.base) {
+            (Some(own), _) => self.labels.get(own),
+            (None, Some(base)) => base.label(id),
+            (None, None) => None,
+        }
     }
 
     /// How many values are looked for.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.below() + self.labels.len()
     }
 
     /// Whether there is nothing to look for.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
     }
 
     /// Bytes of the longest spelling: no more is ever withheld from a stream on account of known values.
     pub fn longest_spelling_bytes(&self) -> usize {
-        self.patterns.longest()
+        self.base.as_ref().map_or(0, |base| base.longest_spelling_bytes()).max(self.patterns.longest())
+    }
+
+    /// How many values the indexes below have: their ids come first.
+    fn below(&self) -> usize {
+        self.base.as_ref().map_or(0, |base| base.len())
+    }
+
+    /// Which of this index's own values it is.
+    fn own(&self, id: ValueId) -> Option<usize> {
+        (id.0 as usize).checked_sub(self.below())
+    }
+
+    /// The owner of a pattern of this index's own.
+    fn id(&self, pattern: u32) -> ValueId {
+        let below = u32::try_from(self.below()).unwrap_or(u32::MAX);
+        ValueId(self.patterns.owner(pattern).saturating_add(below))
     }
 
     /// Every place where a spelling stands in `text`, overlapping ones too, in no order.
@@ -145,11 +179,14 @@ impl KnownValues {
         found: &mut impl FnMut(usize, usize, ValueId),
         begun: &mut impl FnMut(usize),
     ) {
+        if let Some(below) = &self.base {
+            below.find_from(text, base, found, begun);
+        }
         let mut check = |Candidate { pattern, start }: Candidate| {
             let Some(rest) = text.get(start..).filter(|_| start >= base) else { return };
             let bytes = self.patterns.bytes(pattern);
             if rest.starts_with(bytes) {
-                found(start, start + bytes.len(), ValueId(self.patterns.owner(pattern)));
+                found(start, start + bytes.len(), self.id(pattern));
             } else if bytes.starts_with(rest) {
                 begun(start);
             }
@@ -161,12 +198,23 @@ impl KnownValues {
 
     /// A spelling that begins further from the end of a text than this, and goes on behind it, is seen by `find_from`.
     pub(super) fn tail_bytes(&self) -> usize {
-        self.long.window_end_max().max(self.short.window_end_max())
+        let own = self.long.window_end_max().max(self.short.window_end_max());
+        self.base.as_ref().map_or(0, |base| base.tail_bytes()).max(own)
     }
 
-    /// Whether `tail` reads like the beginning of a spelling, and the cursor to go on with. Longer spellings only.
-    pub(super) fn begin(&self, start: usize, tail: &[u8]) -> Option<Cursor> {
-        if self.patterns.may_begin(tail) { self.patterns.cursor(start, tail) } else { None }
+    /// Whether `tail` reads like the beginning of a spelling, and the cursors to go on with. Longer spellings only.
+    pub(super) fn begin_all(&self, start: usize, tail: &[u8], cursors: &mut Vec<Cursor>) {
+        if let Some(base) = &self.base {
+            base.begin_all(start, tail, cursors);
+        }
+        cursors.extend(self.begin(start, tail));
+    }
+
+    /// The same for the spellings of this index's own.
+    fn begin(&self, start: usize, tail: &[u8]) -> Option<Cursor> {
+        let mut cursor = if self.patterns.may_begin(tail) { self.patterns.cursor(start, tail) } else { None }?;
+        cursor.layer = self.layer;
+        Some(cursor)
     }
 
     /// Reads on from a cursor; `text` is the text that it stands in. Says whether a spelling still goes on.
@@ -176,10 +224,13 @@ impl KnownValues {
         text: &[u8],
         found: &mut impl FnMut(usize, usize, ValueId),
     ) -> bool {
+        if cursor.layer != self.layer {
+            return self.base.as_ref().is_some_and(|base| base.advance(cursor, text, found));
+        }
         let rest = text.get(cursor.start..).unwrap_or_default();
         let (goes_on, complete) = self.patterns.advance(cursor, rest);
         if let Some((pattern, length)) = complete {
-            found(cursor.start, cursor.start + length, ValueId(self.patterns.owner(pattern)));
+            found(cursor.start, cursor.start + length, self.id(pattern));
         }
         goes_on
     }
@@ -188,7 +239,11 @@ impl KnownValues {
 impl fmt::Debug for KnownValues {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spellings = self.patterns.count();
-        formatter.debug_struct("KnownValues").field("values", &self.len()).field("spellings", &spellings).finish()
+        let mut formatter = formatter.debug_struct("KnownValues");
+        if let Some(base) = &self.base {
+            formatter.field("base", base);
+        }
+        formatter.field("values", &self.labels.len()).field("spellings", &spellings).finish()
     }
 }
 
@@ -249,7 +304,8 @@ impl KnownValuesBuilder {
         let is_long = |(_, bytes): &(u32, &[u8])| bytes.len() >= Grams::<8, 9>::PATTERN_BYTES_MIN;
         let long = Grams::new(numbered.clone().filter(is_long));
         let short = Grams::new(numbered.filter(|pattern| !is_long(pattern)));
-        (KnownValues { labels: self.labels, long, short, patterns }, self.left_out)
+        let values = KnownValues { labels: self.labels, long, short, patterns, base: None, layer: 0 };
+        (values, self.left_out)
     }
 
     fn weakness(&self, name: &str, value: &[u8]) -> Option<Why> {

@@ -37,6 +37,8 @@ pub(in crate::mask) struct Cursor {
     range: Range<u32>,
     /// How many bytes were compared.
     depth: usize,
+    /// Of which index.
+    pub(super) layer: u8,
 }
 
 impl Patterns {
@@ -135,7 +137,7 @@ impl Patterns {
     /// The patterns that go on from `tail`, the end of a text that begins at `start`.
     pub(super) fn cursor(&self, start: usize, tail: &[u8]) -> Option<Cursor> {
         let range = self.heads_of(0..self.count(), tail);
-        let mut cursor = Cursor { start, range, depth: tail.len().min(8) };
+        let mut cursor = Cursor { start, range, depth: tail.len().min(8), layer: 0 };
         self.advance(&mut cursor, tail).0.then_some(cursor)
     }
 
