@@ -26,7 +26,7 @@ use lockgate_proxy::listener::{ListenerLimits, serve_stream};
 use lockgate_proxy::metrics::Metrics;
 use lockgate_proxy::pace::Pace;
 use lockgate_proxy::upstream::dial::{Dial, Protocol};
-use lockgate_proxy::{Upstream, UpstreamLimits, Values};
+use lockgate_proxy::{Upstream, UpstreamLimits};
 use lockgate_store::{
     ApprovalFilter, AuditFilter, DirectoryRecordings, InstanceKey, SqliteBackend, Store, SystemClock, Word,
 };
@@ -171,7 +171,6 @@ impl World {
             body_budget: Arc::new(Semaphore::new(limits.body_budget_bytes)),
             limits,
             pace: Pace::default(),
-            values: Values::of_clusters(["shop".to_owned()]),
             metrics: Metrics::default(),
             tasks,
             draining: CancellationToken::new(),

@@ -18,7 +18,7 @@ use lockgate_proxy::gateway::{Gateway, Limits};
 use lockgate_proxy::listener::{self, ListenerLimits};
 use lockgate_proxy::metrics::Metrics;
 use lockgate_proxy::pace::Pace;
-use lockgate_proxy::{Upstream, UpstreamLimits, Values};
+use lockgate_proxy::{Upstream, UpstreamLimits};
 use lockgate_store::{Store, SystemClock};
 use lockgate_wire::protobuf::Protobuf;
 use tokio::net::TcpListener;
@@ -163,7 +163,6 @@ fn compose(
         body_budget: Arc::new(Semaphore::new(limits.body_budget_bytes)),
         limits,
         pace: Pace::default(),
-        values: Values::default(),
         metrics: Metrics::default(),
         tasks,
         draining: CancellationToken::new(),

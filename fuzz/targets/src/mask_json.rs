@@ -1,8 +1,12 @@
 //! Answers on their way through the masker. However an answer is cut into pieces, the same comes out; JSON stays JSON; what is
-//! masked stays as it is when it is masked again; and what a second, naive reading finds in `data` is gone.
+//! masked stays as it is when it is masked again; and what a second, naive reading finds in `data` is gone. Where strings
+//! are searched, a known value is in none of them any more, nor in a name.
+
+use std::sync::{Arc, LazyLock};
 
 use lockgate_wire::mask::{
-    FieldRule, FieldRules, MaskError, MaskLimits, MaskPlan, MaskSummary, Masker, Profile, Reason,
+    FieldRule, FieldRules, FindSecrets, KnownValues, MaskError, MaskLimits, MaskPlan, MaskSummary, Masker, Profile,
+    Reason, Scan, ValueLabel, ValueLimits,
 };
 use serde_json::Value;
 
@@ -16,6 +20,18 @@ const RESOURCES: [(&str, &str); 8] = [
     ("", "serviceaccounts"),
     ("certificates.k8s.io", "certificatesigningrequests"),
 ];
+/// A known value, and one that JSON escapes.
+const VALUES: [&str; 2] = ["Zr8Kw2Lx9Vb4Nt6Q", "p\"ss <w\u{f6}rd>&\\ 1\n2"];
+
+static FINDER: LazyLock<Arc<dyn FindSecrets>> = LazyLock::new(|| {
+    let mut builder = KnownValues::builder(ValueLimits::default());
+    for value in VALUES {
+        let label = ValueLabel { namespace: "shop".into(), secret: "db".into(), key: "password".into() };
+        builder.add(label, value.as_bytes());
+    }
+    Arc::new(Scan { values: Some(Arc::new(builder.build().0)), detectors: true })
+});
+
 const PROFILES: [Profile; 4] = [Profile::Strict, Profile::Balanced, Profile::Secrets, Profile::Off];
 
 /// The first byte says what was asked for, the second how the answer is cut; the rest is the answer.
@@ -28,6 +44,7 @@ pub fn run(data: &[u8]) {
     let whole = masked(plan, [answer]);
     let size = usize::from(*cut).max(1);
     assert_eq!(masked(plan, answer.chunks(size)), whole, "in pieces of {size}");
+    searched(plan, profile, answer, size);
     let Ok((output, summary)) = whole else { return };
     if summary.masked == 0 {
         assert_eq!(output, answer, "nothing is masked, and something is changed");
@@ -49,10 +66,41 @@ pub fn run(data: &[u8]) {
     }
 }
 
+/// The same with every string searched.
+fn searched(plan: MaskPlan, profile: Profile, answer: &[u8], size: usize) {
+    let make = || Masker::new(plan, MaskLimits::default()).searched_by(Arc::clone(&FINDER));
+    let whole = push(make(), [answer]);
+    assert_eq!(push(make(), answer.chunks(size)), whole, "searched, in pieces of {size}");
+    let Ok((output, _)) = whole else { return };
+    if profile == Profile::Off {
+        assert_eq!(output, answer, "nothing is searched, and something is changed");
+    }
+    if serde_json::from_slice::<Value>(answer).is_ok() && profile != Profile::Off {
+        let after: Value = serde_json::from_slice(&output).expect("JSON stays JSON");
+        assert!(!holds_value(&after), "{after}");
+    }
+}
+
+fn holds_value(json: &Value) -> bool {
+    let is_held = |text: &str| VALUES.iter().any(|value| text.contains(value));
+    match json {
+        Value::String(text) => is_held(text),
+        Value::Array(items) => items.iter().any(holds_value),
+        Value::Object(members) => members.iter().any(|(name, member)| is_held(name) || holds_value(member)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 fn masked<'a>(plan: MaskPlan, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<(Vec<u8>, MaskSummary), MaskError> {
     let rule = FieldRule { group: "example.com".into(), kind: "Widget".into(), path: "spec.*.key".into() };
     let rules = FieldRules::compile(&[rule]).expect("a rule").into();
-    let mut masker = Masker::new(plan, MaskLimits::default()).with_fields(rules);
+    push(Masker::new(plan, MaskLimits::default()).with_fields(rules), pieces)
+}
+
+fn push<'a>(
+    mut masker: Masker,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<(Vec<u8>, MaskSummary), MaskError> {
     let mut output = Vec::new();
     for piece in pieces {
         masker.push(piece, &mut output)?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use self::managed_fields::FieldName;
 use self::piece::Piece;
-use self::strings::Use;
+use self::strings::{Place, Use};
 use self::tracks::Tracks;
 use super::counts::MaskCounts;
 use super::fields::FieldRules;
@@ -35,6 +35,8 @@ pub struct Masker {
     escaped: bool,
     /// The name of the member at hand, or of the pair or flag, under which its value is counted.
     key: Vec<u8>,
+    /// In a subtree whose strings are searched: the last one that may have been a member's name.
+    spelled: Vec<u8>,
     tracks: Tracks,
     offset: u64,
     objects: u64,
@@ -75,7 +77,7 @@ enum State {
     /// In an object or array that is not looked into.
     Subtree(Skip, Fate),
     /// In a string of one whose strings are searched; withheld.
-    SubtreeText(Skip),
+    SubtreeText(Skip, Place),
     /// In a Secret's `managedFields`, this many brackets deep, outside of strings.
     FieldSet(u32),
     /// The same, in a string.
@@ -99,7 +101,7 @@ impl Masker {
         Self::within(plan, Context { limits, nesting: 0, finder: None, fields: None })
     }
 
-    /// Gives every string that would pass to `finder`.
+    /// Gives every string that would pass, and every member's name, to `finder`.
     #[must_use]
     pub fn searched_by(mut self, finder: Arc<dyn FindSecrets>) -> Self {
         self.context.finder = Some(finder);
@@ -122,6 +124,7 @@ impl Masker {
             literal: Vec::new(),
             escaped: false,
             key: Vec::new(),
+            spelled: Vec::new(),
             tracks: Tracks::default(),
             offset: 0,
             objects: 0,
@@ -181,14 +184,15 @@ impl Masker {
 
     /// Whether the bytes at hand go to the client.
     const fn passes(&self) -> bool {
-        !matches!(
-            self.state,
+        match self.state {
+            State::Name => self.context.finder.is_none(),
             State::Text(Use::Drop | Use::Held(_))
-                | State::Scalar(Fate::Drop)
-                | State::Subtree(_, Fate::Drop)
-                | State::SubtreeText(_)
-                | State::FieldName(_, FieldName::Undecided | FieldName::Value)
-        )
+            | State::Scalar(Fate::Drop)
+            | State::Subtree(_, Fate::Drop)
+            | State::SubtreeText(..)
+            | State::FieldName(_, FieldName::Undecided | FieldName::Value) => false,
+            _ => true,
+        }
     }
 
     /// One token, or as much of it as the piece holds. Takes at least one byte, or changes the state.
@@ -198,7 +202,7 @@ impl Masker {
             State::Text(purpose) => return self.text(purpose, piece),
             State::Scalar(fate) => self.scalar(fate, piece),
             State::Subtree(skip, fate) => return self.subtree(skip, fate, piece),
-            State::SubtreeText(skip) => self.subtree_text(skip, piece),
+            State::SubtreeText(skip, place) => self.subtree_text(skip, place, piece),
             State::FieldSet(depth) => return self.field_set(depth, piece),
             State::FieldName(depth, name) => self.field_name(depth, name, piece),
             _ if is_whitespace(byte) => piece.skip_whitespace(),
@@ -234,8 +238,17 @@ impl Masker {
 
     /// A member's name, or a piece of it.
     fn name(&mut self, piece: &mut Piece<'_, '_>) {
-        let Some(part) = self.literal_part(piece, NAME_LITERAL_BYTES_MAX + 1) else { return };
-        let literal = if self.literal.is_empty() { part } else { &self.literal };
+        let (start, searched) = (piece.at, self.context.finder.is_some());
+        let keep = if searched { self.context.limits.annotation_bytes_max } else { NAME_LITERAL_BYTES_MAX };
+        let Some(part) = self.literal_part(piece, keep + 1) else {
+            if searched {
+                piece.withhold_from(start);
+            }
+            return;
+        };
+        let begun = std::mem::take(&mut self.literal);
+        let literal = if begun.is_empty() { part } else { &begun };
+        let found = searched && self.search_name(literal, start, piece);
         let mut next = Next::Mask(Reason::Secret);
         let mut spelled = Vec::new();
         if let Some(Frame::Members(members)) = self.frames.last_mut() {
@@ -247,10 +260,14 @@ impl Masker {
             });
         }
         let counted = matches!(next, Next::Mask(_) | Next::Mapped(_) | Next::Release(_) | Next::Given(_));
-        if (counted || self.context.fields.is_some()) && !self.is_pair() {
+        if found {
+            // What was found in it is not told where it is counted either.
             self.key.clear();
-            self.key.extend_from_slice(literal);
+        } else if (counted || searched || self.context.fields.is_some()) && !self.is_pair() {
+            self.key.clear();
+            self.key.extend_from_slice(literal.get(..NAME_LITERAL_BYTES_MAX).unwrap_or(literal));
         }
+        self.literal = begun;
         self.literal.clear();
         if self.context.fields.is_some() {
             next = self.ruled(&spelled, next);
@@ -287,7 +304,7 @@ impl Masker {
 
     fn count(&mut self, reason: Reason) {
         let key: &[u8] = match reason {
-            Reason::Annotation | Reason::Message | Reason::Found | Reason::Large => b"",
+            Reason::Annotation | Reason::Message => b"",
             _ => &self.key,
         };
         self.counts.add(reason, key);

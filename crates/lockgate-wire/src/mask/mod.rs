@@ -28,7 +28,7 @@
 //!   annotations: the `annotation` module.
 //! - **Helm's releases** ([`helm`]), and the fields of custom resources that are named ([`FieldRules`]).
 //! - **Messages** of a `Status` in answer to a request for one of these (the `status` module).
-//! - Every other string is given to a [`FindSecrets`], if there is one.
+//! - Every other string, and every member's name, is given to a [`FindSecrets`], if there is one ([`Scan`] is one).
 //!
 //! # What is checked
 //! Structure: brackets, strings, the order of tokens, one object per answer (several in a watch). Subtrees that cannot
@@ -77,8 +77,9 @@ use thiserror::Error;
 
 /// Finds secrets in texts: values that are known, and what looks like one.
 pub trait FindSecrets: std::fmt::Debug + Send + Sync {
-    /// Appends what of `text` is secret, in any order; overlaps are allowed.
-    fn find(&self, text: &[u8], found: &mut Vec<Found>);
+    /// Appends what of `text` is secret, in any order; overlaps are allowed. `name` is what the text is called where it
+    /// stands, as its literal spells it; empty if nothing.
+    fn find(&self, name: &[u8], text: &[u8], found: &mut Vec<Found>);
 }
 
 /// What was found in a text: its bytes from `start` on, up to `end`.
@@ -88,6 +89,8 @@ pub struct Found {
     pub start: usize,
     /// Behind its last byte.
     pub end: usize,
+    /// What it is.
+    pub reason: Reason,
 }
 
 /// What a masker may use.

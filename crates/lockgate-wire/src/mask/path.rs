@@ -15,7 +15,7 @@ use super::words::Word;
 pub(super) enum Next {
     /// Of no interest, with all that is in it, but for the secrets that its strings may hold.
     Pass,
-    /// Of no interest at all.
+    /// Of no interest at all, by a profile that masks nothing.
     Skip,
     /// Replaced by the placeholder, whatever it is.
     Mask(Reason),
@@ -157,7 +157,6 @@ impl Members {
             Self::Metadata(owner) => match name {
                 Name::Annotations => Next::Annotations(*owner),
                 Name::ManagedFields if *owner == Owner::Secret => Next::ManagedFields,
-                Name::ManagedFields => Next::Skip,
                 _ => Next::Pass,
             },
             Self::Annotations(owner) if name == Name::LastApplied => Next::LastApplied(*owner),

@@ -1,5 +1,6 @@
 //! Why a value is masked, and what stands in its place.
 
+use super::patterns::Detector;
 use crate::PLACEHOLDER;
 
 /// Where a masked value stood, or what gave it away.
@@ -29,31 +30,15 @@ pub enum Reason {
     Field,
     /// A value that a Helm release was given.
     Release,
-    /// A text that holds a secret value that is known, or looks like one.
-    Found,
+    /// A Secret's value, wherever it stands.
+    KnownValue,
+    /// What looks like a secret, wherever it stands.
+    Detected(Detector),
     /// A text that is too large to be searched.
     Large,
 }
 
 impl Reason {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::Secret,
-        Self::ConfigMap,
-        Self::BinaryConfig,
-        Self::Environment,
-        Self::Argument,
-        Self::Header,
-        Self::Token,
-        Self::Certificate,
-        Self::Annotation,
-        Self::Message,
-        Self::Field,
-        Self::Release,
-        Self::Found,
-        Self::Large,
-    ];
-
     /// In a word or two, as it is counted and told.
     pub const fn name(self) -> &'static str {
         match self {
@@ -69,7 +54,8 @@ impl Reason {
             Self::Message => "message",
             Self::Field => "field",
             Self::Release => "release",
-            Self::Found => "found",
+            Self::KnownValue => "known value",
+            Self::Detected(detector) => detector.name(),
             Self::Large => "large",
         }
     }
@@ -91,14 +77,36 @@ impl Reason {
             Self::Message => "**masked by lockgate: message**",
             Self::Field => "**masked by lockgate: field**",
             Self::Release => "**masked by lockgate: release**",
-            Self::Found => "**masked by lockgate: found**",
+            Self::KnownValue => "**masked by lockgate: known value**",
+            Self::Detected(detector) => detector.placeholder(),
             Self::Large => "**masked by lockgate: large**",
         }
     }
 
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        const PLAIN: [Reason; 14] = [
+            Reason::Secret,
+            Reason::ConfigMap,
+            Reason::BinaryConfig,
+            Reason::Environment,
+            Reason::Argument,
+            Reason::Header,
+            Reason::Token,
+            Reason::Certificate,
+            Reason::Annotation,
+            Reason::Message,
+            Reason::Field,
+            Reason::Release,
+            Reason::KnownValue,
+            Reason::Large,
+        ];
+        PLAIN.into_iter().chain(Detector::ALL.into_iter().map(Self::Detected))
+    }
+
     /// The reason whose placeholder `text` is.
     pub fn of(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.placeholder() == text)
+        Self::all().find(|reason| reason.placeholder() == text)
     }
 }
 
@@ -124,7 +132,7 @@ mod tests {
 
     #[test]
     fn placeholders_name_their_reason_and_are_told_apart() {
-        for reason in Reason::ALL {
+        for reason in Reason::all() {
             let placeholder = reason.placeholder();
             assert_eq!(Reason::of(placeholder), Some(reason));
             let is_base64 = matches!(reason, Reason::Secret | Reason::BinaryConfig | Reason::Certificate);

@@ -1,5 +1,7 @@
 //! What becomes of a string that was withheld.
 
+use std::cmp::Reverse;
+
 use super::counts::MaskCounts;
 use super::reason::Reason;
 use super::{Found, text};
@@ -30,14 +32,14 @@ impl Rewrite {
         Self::Replace(literal, counts)
     }
 
-    /// What was found in `bytes` is replaced.
-    pub(super) fn without(bytes: &[u8], mut found: Vec<Found>) -> Self {
+    /// What was found in `bytes` is replaced, and counted under `key`. Of what touches, the first says why.
+    pub(super) fn without(bytes: &[u8], mut found: Vec<Found>, key: &[u8]) -> Self {
         let Ok(content) = std::str::from_utf8(bytes) else { return Self::Mask };
-        found.sort_unstable_by_key(|found| found.start);
+        found.sort_unstable_by_key(|found| (found.start, Reverse(found.end), found.reason));
         let mut counts = MaskCounts::default();
         let mut output = String::with_capacity(content.len());
         let mut at = 0;
-        for Found { start, end } in found {
+        for Found { start, end, reason } in found {
             let start = start.max(at);
             if end <= start && at > 0 {
                 continue;
@@ -48,8 +50,8 @@ impl Rewrite {
             let touches = floor == at && at > 0;
             output.push_str(content.get(at..floor).unwrap_or_default());
             if !touches {
-                output.push_str(Reason::Found.placeholder());
-                counts.add(Reason::Found, b"");
+                output.push_str(reason.placeholder());
+                counts.add(reason, key);
             }
             at = ceiling.max(at);
         }
@@ -64,7 +66,8 @@ mod tests {
 
     #[test]
     fn what_is_found_is_replaced_once() {
-        let found = |spans: &[(usize, usize)]| spans.iter().map(|&(start, end)| Found { start, end }).collect();
+        let reason = Reason::KnownValue;
+        let found = |spans: &[(usize, usize)]| spans.iter().map(|&(start, end)| Found { start, end, reason }).collect();
         for (text, spans, expected, masked) in [
             ("a hunter2 b", &[(2, 9)][..], "a # b", 1),
             ("hunter2", &[(0, 7)], "#", 1),
@@ -73,8 +76,10 @@ mod tests {
             ("ähunter2", &[(1, 9)], "#", 1),
             ("x hunter2", &[(2, 99)], "x #", 1),
         ] {
-            let Rewrite::Replace(literal, counts) = Rewrite::without(text.as_bytes(), found(spans)) else { panic!() };
-            let literal = String::from_utf8(literal).unwrap().replace(Reason::Found.placeholder(), "#");
+            let Rewrite::Replace(literal, counts) = Rewrite::without(text.as_bytes(), found(spans), b"k") else {
+                panic!()
+            };
+            let literal = String::from_utf8(literal).unwrap().replace(reason.placeholder(), "#");
             assert_eq!((literal.as_str(), counts.masked()), (format!("\"{expected}\"").as_str(), masked), "{text}");
         }
     }

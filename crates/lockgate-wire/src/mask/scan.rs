@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::patterns::{self, Detector};
 use super::values::{KnownValues, ValueId};
-use super::{FindSecrets, Found};
+use super::{FindSecrets, Found, Reason};
 
 /// What to look for: known values, things that look like secrets, or both.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +46,15 @@ impl fmt::Display for HitReason {
     }
 }
 
+impl From<HitReason> for Reason {
+    fn from(reason: HitReason) -> Self {
+        match reason {
+            HitReason::Value(_) => Self::KnownValue,
+            HitReason::Detector(detector) => Self::Detected(detector),
+        }
+    }
+}
+
 impl Scan {
     /// Every secret in a whole text, overlapping ones too, sorted. `hits` is emptied first. A JSON string is decoded
     /// before it is given here.
@@ -74,7 +83,12 @@ impl Scan {
 }
 
 impl FindSecrets for Scan {
-    fn find(&self, text: &[u8], found: &mut Vec<Found>) {
-        self.each(text, &mut |hit| found.push(Found { start: hit.start, end: hit.end }));
+    fn find(&self, name: &[u8], text: &[u8], found: &mut Vec<Found>) {
+        self.each(text, &mut |Hit { start, end, reason }| found.push(Found { start, end, reason: reason.into() }));
+        if self.detectors
+            && let Some(detector) = patterns::named(name, text)
+        {
+            found.push(Found { start: 0, end: text.len(), reason: Reason::Detected(detector) });
+        }
     }
 }

@@ -20,7 +20,7 @@ fn plan(group: &str, resource: &str) -> MaskPlan {
 }
 
 /// Masks at every split.
-fn masked(make: impl Fn() -> Masker, input: &str) -> String {
+pub(crate) fn masked(make: impl Fn() -> Masker, input: &str) -> String {
     let run = |pieces: &[&[u8]]| {
         let mut masker = make();
         let mut output = Vec::new();
@@ -81,10 +81,10 @@ fn leak_13_fields_of_custom_resources() {
 struct Word(&'static [u8]);
 
 impl FindSecrets for Word {
-    fn find(&self, text: &[u8], found: &mut Vec<Found>) {
+    fn find(&self, _name: &[u8], text: &[u8], found: &mut Vec<Found>) {
         for (start, window) in text.windows(self.0.len()).enumerate() {
             if window == self.0 {
-                found.push(Found { start, end: start + self.0.len() });
+                found.push(Found { start, end: start + self.0.len(), reason: Reason::KnownValue });
             }
         }
     }
@@ -93,7 +93,7 @@ impl FindSecrets for Word {
 #[test]
 fn leaks_13_and_14_what_is_found_in_strings_that_pass() {
     let finder: Arc<dyn FindSecrets> = Arc::new(Word(b"hunter2!"));
-    let found = Reason::Found.placeholder();
+    let found = Reason::KnownValue.placeholder();
     for plan in [
         plan("", "events"),
         plan("", "pods"),

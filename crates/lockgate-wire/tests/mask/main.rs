@@ -12,6 +12,7 @@ mod canary;
 mod differential;
 mod fields;
 mod forms;
+mod found;
 mod oracle;
 mod refusals;
 mod releases;

@@ -35,7 +35,7 @@ fn carriers(profile: Profile) -> Vec<MaskPlan> {
 /// `text` with each `#reason` in it as that reason's placeholder.
 fn placed(text: &str) -> String {
     let mut text = text.to_owned();
-    for reason in Reason::ALL {
+    for reason in Reason::all() {
         text = text.replace(&format!("#{}#", reason.name()), reason.placeholder());
     }
     text

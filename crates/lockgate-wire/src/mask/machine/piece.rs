@@ -32,6 +32,13 @@ impl<'i> Piece<'i, '_> {
         }
     }
 
+    /// As [`Self::withhold`], from `start` on, which is behind what was copied before.
+    pub(super) fn withhold_from(&mut self, start: usize) {
+        if let Some(kept) = self.kept.take() {
+            self.output.extend_from_slice(self.input.get(kept..start).unwrap_or_default());
+        }
+    }
+
     /// What follows is copied.
     pub(super) fn pass(&mut self) {
         self.kept.get_or_insert(self.at);

@@ -4,7 +4,7 @@ use crate::mask::fields::{Follow, Place, Said, Track};
 use crate::mask::path::{Frame, Members, Next};
 
 use super::Masker;
-use super::strings::Use;
+use super::strings::What;
 
 /// The brackets on the paths of rules, and what the API objects among them have said.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ impl Masker {
     }
 
     /// The API object at hand says what it is.
-    pub(super) fn say_to_rules(&mut self, what: Use, word: &str) {
+    pub(super) fn say_to_rules(&mut self, what: What, word: &str) {
         let frames = self.frames.len();
         let tracks = &mut self.tracks;
         let Some(track) = tracks.open.last().filter(|track| track.frames == frames) else { return };
@@ -85,7 +85,7 @@ impl Masker {
         if !matches!(self.frames.last(), Some(Frame::Members(Members::Object(_)))) {
             return;
         }
-        let place = if what == Use::Kind { &mut said.kind } else { &mut said.api_version };
+        let place = if what == What::Kind { &mut said.kind } else { &mut said.api_version };
         // Said twice, it may be either.
         *place = if place.is_none() { Some(word.to_owned()) } else { None };
     }

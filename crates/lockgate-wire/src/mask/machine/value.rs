@@ -5,6 +5,7 @@ use crate::mask::path::{Frame, Members, Next};
 use crate::mask::skip::{Skip, Stop};
 
 use super::piece::Piece;
+use super::strings::Place;
 use super::{Fate, Masker, State};
 
 impl Masker {
@@ -141,12 +142,17 @@ impl Masker {
         loop {
             match skip.next_string(piece.rest()) {
                 Err(_) => return Err(MaskError::TooDeep { depth_max: self.context.limits.depth_max }),
-                Ok(Stop::String(at)) => {
+                Ok(Stop::String { at, is_value }) => {
                     piece.at += at;
-                    if !self.search_in_place(piece) {
-                        self.state = State::SubtreeText(skip);
+                    let place = if is_value { Place::Member } else { Place::NameOrElement };
+                    if !self.search_in_place(place, piece) {
+                        self.state = State::SubtreeText(skip, place);
                         return Ok(());
                     }
+                }
+                Ok(Stop::Colon(at)) => {
+                    piece.at += at;
+                    std::mem::swap(&mut self.key, &mut self.spelled);
                 }
                 Ok(Stop::End(at)) => {
                     piece.at += at;
@@ -163,8 +169,8 @@ impl Masker {
     }
 
     /// A string of a searched subtree, or a piece of it, that was not all in one piece.
-    pub(super) fn subtree_text(&mut self, skip: Skip, piece: &mut Piece<'_, '_>) {
-        if self.search_held(piece) {
+    pub(super) fn subtree_text(&mut self, skip: Skip, place: Place, piece: &mut Piece<'_, '_>) {
+        if self.search_held(place, piece) {
             self.state = State::Subtree(skip, Fate::Search);
         }
     }

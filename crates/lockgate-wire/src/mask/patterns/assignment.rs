@@ -3,6 +3,7 @@
 use super::Detector;
 use super::check::{Place, Verdict, distinct};
 use super::extent::{Extent, Until};
+use super::table::{KEYWORDS, Kind};
 use crate::mask::values::is_wordlike;
 
 /// How much of a value is judged.
@@ -47,6 +48,29 @@ pub(super) fn check(place: &Place<'_>, level: Level, detector: Detector) -> Verd
         (_, Form::Next | Form::NextQuoted(_)) | (Level::Random, _) => is_random(judged),
     };
     if is_secret { Verdict::found(value, until, detector) } else { Verdict::No }
+}
+
+/// What a text is by its name, judged as if it stood behind that: `"name": "text"`.
+pub(super) fn named(name: &[u8], text: &[u8]) -> Option<Detector> {
+    // Most names end as none of the keywords does.
+    let last = name.last_chunk::<3>()?.map(|byte| byte.to_ascii_lowercase());
+    let may_end = [b"ord", b"swd", b"ase", b"ass", b"pwd", b"ret", b"ken", b"key", b"ial", b"uth"];
+    if !may_end.contains(&&last) {
+        return None;
+    }
+    let is_end = |keyword: &[u8]| match keyword.strip_prefix(b"\"") {
+        Some(whole) => name.eq_ignore_ascii_case(whole),
+        None => {
+            let end = name.len().checked_sub(keyword.len()).and_then(|from| name.get(from..));
+            end.is_some_and(|end| end.eq_ignore_ascii_case(keyword))
+        }
+    };
+    let judged = text.get(..VALUE_BYTES_JUDGED).unwrap_or(text);
+    KEYWORDS.iter().filter(|keyword| is_end(keyword.text)).find_map(|keyword| match keyword.kind {
+        Kind::Password => is_password(judged, false).then_some(Detector::Password),
+        Kind::Named => is_random(judged).then_some(Detector::NamedSecret),
+        _ => None,
+    })
 }
 
 /// How a value is written.

@@ -20,6 +20,8 @@ const BEARER_BYTES_JUDGED: usize = 64;
 const BASIC_BYTES_MIN: usize = 8;
 /// Longest label between `BEGIN` and `PRIVATE KEY`.
 const PEM_LABEL_BYTES_MAX: usize = 24;
+/// Longest line break, spelled with escapes, behind the first line of PEM.
+const PEM_GAP_BYTES_MAX: usize = 8;
 
 /// Whether a secret follows a keyword.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,14 +172,25 @@ impl<'a> Place<'a> {
         }
         let rest = self.rest(self.end);
         for tail in [b"-----".as_slice(), b" BLOCK-----"] {
-            if rest.starts_with(tail) {
-                return Verdict::found(self.end + tail.len(), Until::Pem, Detector::PrivateKey);
+            if let Some(body) = rest.strip_prefix(tail) {
+                return self.pem_body(body);
             }
             if tail.starts_with(rest) {
                 return self.more();
             }
         }
         Verdict::No
+    }
+
+    /// The body of a PEM block, unless it has been masked before: its end is masked too, and what follows is none of it.
+    fn pem_body(&self, body: &'a [u8]) -> Verdict {
+        let start = self.text.len() - body.len();
+        let limited = body.get(..PEM_GAP_BYTES_MAX + 1).unwrap_or(body);
+        match limited.iter().find(|byte| !matches!(byte, b'\n' | b'\r' | b'\\' | b'n' | b'r' | b' ')) {
+            Some(b'*') => Verdict::No,
+            None if limited.len() <= PEM_GAP_BYTES_MAX && !self.complete => self.more_from(start),
+            _ => Verdict::found(start, Until::Pem, Detector::PrivateKey),
+        }
     }
 
     fn bearer(&self) -> Verdict {

@@ -50,6 +50,20 @@ pub enum Detector {
 }
 
 impl Detector {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::AwsKey,
+        Self::GoogleKey,
+        Self::AzureKey,
+        Self::Jwt,
+        Self::PrivateKey,
+        Self::VendorToken,
+        Self::UrlPassword,
+        Self::Authorization,
+        Self::Password,
+        Self::NamedSecret,
+    ];
+
     /// Its word in audit records.
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,12 +79,33 @@ impl Detector {
             Self::NamedSecret => "named-secret",
         }
     }
+
+    /// What stands in JSON in place of what it recognised.
+    pub(super) const fn placeholder(self) -> &'static str {
+        match self {
+            Self::AwsKey => "**masked by lockgate: aws-key**",
+            Self::GoogleKey => "**masked by lockgate: google-key**",
+            Self::AzureKey => "**masked by lockgate: azure-key**",
+            Self::Jwt => "**masked by lockgate: jwt**",
+            Self::PrivateKey => "**masked by lockgate: private-key**",
+            Self::VendorToken => "**masked by lockgate: vendor-token**",
+            Self::UrlPassword => "**masked by lockgate: url-password**",
+            Self::Authorization => "**masked by lockgate: authorization**",
+            Self::Password => "**masked by lockgate: password**",
+            Self::NamedSecret => "**masked by lockgate: named-secret**",
+        }
+    }
 }
 
 impl fmt::Display for Detector {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
     }
+}
+
+/// What a whole text is by the name that it has, as the literal of a JSON string spells it.
+pub(super) fn named(name: &[u8], text: &[u8]) -> Option<Detector> {
+    assignment::named(name, text)
 }
 
 /// Every secret in a whole text, but for those that lie in another one.

@@ -18,8 +18,11 @@ const GRAM_OWNERS_GOOD: u8 = 4;
 /// Odd, with its bits well spread (2^64 divided by the golden ratio).
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Bits of the filter for each gram, before rounding up to a power of two.
+/// Bits of the filter for each gram, before rounding up to a power of two: many while the filter is small enough for a
+/// processor's cache, fewer in a larger one, since a look that leaves the cache costs more than a hit that means nothing.
 const FILTER_BITS_PER_GRAM: usize = 16;
+const FILTER_BITS_PER_GRAM_MIN: usize = 4;
+const FILTER_BYTES_CACHED: usize = 4 << 20;
 
 /// A place where a pattern may stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +74,8 @@ impl<const GRAM: usize, const STRIDE: usize> Grams<GRAM, STRIDE> {
         }
         found.sort_unstable_by_key(|(hash, entry)| (*hash, entry.pattern, entry.offset));
         let distinct = found.chunk_by(|(one, _), (other, _)| one == other).count();
-        let words = (distinct * FILTER_BITS_PER_GRAM / 64).next_power_of_two().max(64);
+        let wanted = (distinct * FILTER_BITS_PER_GRAM / 64).min(FILTER_BYTES_CACHED / 8);
+        let words = wanted.max(distinct * FILTER_BITS_PER_GRAM_MIN / 64).next_power_of_two().max(64);
         let filter_shift = 64 - words.trailing_zeros();
         let mut filter = vec![0; words];
         let bucket_count = found.len().next_power_of_two().max(2);

@@ -77,6 +77,8 @@ pub enum Why {
     Words,
     /// A certificate or a public key.
     Public,
+    /// A placeholder of Lockgate's that was written back.
+    Placeholder,
     /// Longer than [`ValueLimits::value_bytes_max`].
     TooLong,
     /// [`ValueLimits::values_max`] or [`ValueLimits::spellings_bytes_max`] is reached.
@@ -90,6 +92,7 @@ impl fmt::Display for Why {
             Self::TooPlain => "a number, a date, an address, a run or a repetition",
             Self::Words => "a word, a name, a host or a path",
             Self::Public => "a certificate or a public key",
+            Self::Placeholder => "a placeholder that Lockgate put in the place of a value",
             Self::TooLong => "longer than the limit for one value",
             Self::NoRoom => "the limit for all values is reached",
         })

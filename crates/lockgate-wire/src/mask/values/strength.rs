@@ -2,6 +2,7 @@
 //! something. The rules are those of the documentation's page on masking, "Values that are left out".
 
 use super::Why;
+use crate::mask::reason::holds_placeholder;
 
 /// Shortest value that is looked for.
 pub(super) const VALUE_BYTES_MIN: usize = 8;
@@ -11,6 +12,9 @@ const NUMBER_BYTES_MAX: usize = 40;
 
 /// Words of a name, joined by a separator: `shop-postgres-primary`. A passphrase has as many or more.
 const NAME_WORDS_MAX: usize = 2;
+
+/// Shortest part of a word in camel case.
+const HUMP_BYTES_MIN: usize = 2;
 
 /// Letters that follow a letter in nine of ten words of English and of Kubernetes' own vocabulary: the 280 most frequent
 /// pairs of 17,000 words. Nine of ten words have four fifths of their pairs here, one random string in twenty has.
@@ -49,6 +53,8 @@ pub(super) fn weakness(name: &str, value: &[u8]) -> Option<Why> {
         Some(Why::TooShort)
     } else if is_public(value) {
         Some(Why::Public)
+    } else if std::str::from_utf8(value).is_ok_and(holds_placeholder) {
+        Some(Why::Placeholder)
     } else if is_repetition(value) || is_run(value) || is_number(value) {
         Some(Why::TooPlain)
     } else if is_wordlike(value) && !(is_secret_name(name) && is_passphrase(value)) {
@@ -118,9 +124,20 @@ fn is_word(part: &[u8]) -> bool {
     if digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
         return false;
     }
-    let body = word.get(1..).unwrap_or_default();
-    let one_case = body.iter().all(u8::is_ascii_lowercase) || word.iter().all(u8::is_ascii_uppercase);
-    one_case && (word.len() <= 3 || has_word_pairs(word))
+    let is_plain = |word: &[u8]| word.len() <= 3 || has_word_pairs(word);
+    if word.iter().all(u8::is_ascii_uppercase) {
+        return is_plain(word);
+    }
+    let humps = humps(word);
+    match humps.as_slice() {
+        [word] => is_plain(word),
+        humps => humps.iter().all(|hump| hump.len() >= HUMP_BYTES_MIN && has_word_pairs(hump)),
+    }
+}
+
+/// The parts of `resourceVersion` and `ClusterIP`, of which each begins with a capital: several in a row begin one.
+fn humps(word: &[u8]) -> Vec<&[u8]> {
+    word.chunk_by(|one, next| one.is_ascii_uppercase() || !next.is_ascii_uppercase()).collect()
 }
 
 /// Whether four fifths of the pairs of letters are those of words.
@@ -135,7 +152,8 @@ fn has_word_pairs(word: &[u8]) -> bool {
 
 /// Three words or more and nothing that makes a path, a host or an address of them.
 fn is_passphrase(value: &[u8]) -> bool {
-    let words = value.split(|byte| b"-_ ".contains(byte)).filter(|word| !word.is_empty()).count();
+    let words = value.split(|byte| b"-_ ".contains(byte)).filter(|word| !word.is_empty());
+    let words: usize = words.map(|word| humps(word).len()).sum();
     words > NAME_WORDS_MAX && !value.iter().any(|byte| b"./:@".contains(byte))
 }
 
@@ -161,6 +179,11 @@ mod tests {
             ("production", Why::Words),
             ("postgres", Why::Words),
             ("PRODUCTION", Why::Words),
+            ("resourceVersion", Why::Words),
+            ("ClusterIP", Why::Words),
+            ("MutatingWebhook", Why::Words),
+            ("managedFields", Why::Words),
+            ("**masked by lockgate: secret**", Why::Placeholder),
             ("shop-postgres-0.shop.svc.cluster.local:5432", Why::Words),
             ("https://api.example.com/v1", Why::Words),
             ("/var/run/secrets/kubernetes.io/serviceaccount", Why::Words),
@@ -178,6 +201,8 @@ mod tests {
             "k3jx92abq7",
             "f3b0c44298fc1c149afbf4c8996fb924",
             "xkqzjvwpmh",
+            "aQzRtYxWvB",
+            "kdUwLqXnTa",
             "postgres://app:s3cr3t@db/shop",
             "{\"a\": \"b c d\"}",
             "\x00\x01\x02\x03\x04\x05\x17\x27",
@@ -190,6 +215,8 @@ mod tests {
     fn a_passphrase_counts_only_where_its_name_says_so() {
         let value = b"correct-horse-battery-staple";
         assert_eq!(weakness("db-password", value), None);
+        assert_eq!(weakness("db-password", b"CorrectHorseBatteryStaple"), None);
+        assert_eq!(weakness("service", b"CorrectHorseBatteryStaple"), Some(Why::Words));
         assert_eq!(weakness("service", value), Some(Why::Words));
         assert_eq!(weakness("db-password", b"shop-postgres.shop.svc"), Some(Why::Words));
     }
