@@ -126,23 +126,26 @@ async fn what_is_written_back_unchanged_changes_nothing() {
     let shown = door.kubectl(&format!("get secret {name} -o yaml")).await.ok().out();
     assert!(shown.contains(PLACEHOLDER) && !shown.contains(&STANDARD.encode(&secret.value)));
     let before = secret.live().await;
-    for line in
-        ["replace -f -", "apply -f - --dry-run=server", "replace -f - --dry-run=server"]
-    {
+    for line in ["apply -f - --dry-run=server", "replace -f - --dry-run=server"] {
         door.kubectl_with(line, &shown).await.ok();
-        assert_eq!(secret.live().await, before, "{line}: byte for byte, version and owners too");
+        assert_eq!(secret.live().await, before, "{line}");
     }
-    let managed = door.kubectl(&format!("get secret {name} -o json --show-managed-fields")).await.ok().out();
-    door.kubectl_with("replace -f -", &managed).await.ok();
-    assert_eq!(secret.live().await, before);
+    for options in ["", "--show-managed-fields"] {
+        let shown = door.kubectl(&format!("get secret {name} -o json {options}")).await.ok().out();
+        let line = format!("replace --raw /api/v1/namespaces/shop/secrets/{name} -f -");
+        door.kubectl_with(&line, &shown).await.ok();
+        assert_eq!(secret.live().await, before, "a PUT {options}: byte for byte, version and owners too");
+    }
     assert!(door.edit(&format!("secret/{name}"), "").await.ok().text().contains("no changes made"));
     let content = secret.content().await;
     door.kubectl_with("apply -f - --server-side --force-conflicts", &shown).await.ok();
     assert_eq!(secret.content().await, content, "server-side apply: the owner is new, and nothing else");
     // In its copy kubectl notes that the file was one of `get`.
-    let shown = door.kubectl(&format!("get secret {name} -o yaml")).await.ok().out();
-    door.kubectl_with("apply -f -", &shown).await.ok();
-    assert_eq!(with_read_copy(secret.content().await), with_read_copy(content.clone()), "apply");
+    for line in ["apply -f -", "replace -f -"] {
+        let shown = door.kubectl(&format!("get secret {name} -o yaml")).await.ok().out();
+        door.kubectl_with(line, &shown).await.ok();
+        assert_eq!(with_read_copy(secret.content().await), with_read_copy(content.clone()), "{line}");
+    }
     door.agent.remove().await;
 }
 
@@ -150,7 +153,7 @@ async fn what_is_written_back_unchanged_changes_nothing() {
 async fn what_the_agent_changed_is_changed_and_the_values_stay() {
     let door = Door::open("changed").await;
     for (line, in_copy) in
-        [("apply -f -", true), ("replace -f -", false), ("apply -f - --server-side --force-conflicts", false)]
+        [("apply -f -", true), ("replace -f -", true), ("apply -f - --server-side --force-conflicts", false)]
     {
         let secret = Applied::new().await;
         let content = secret.content().await;

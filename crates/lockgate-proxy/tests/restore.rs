@@ -11,6 +11,8 @@ use lockgate_core::{AuditRecord, Origin};
 use lockgate_proxy::gateway::Limits;
 use lockgate_proxy::upstream::dial::Protocol;
 use lockgate_wire::PLACEHOLDER;
+use lockgate_wire::mask::helm::{Stored, pack, unpack};
+use lockgate_wire::mask::{MaskLimits, MaskPlan, Masker, Profile};
 use serde_json::{Value, json};
 use testkit::api_server::{ApiServer, Reply, Seen};
 use testkit::gateway::{Answer, World, request};
@@ -48,6 +50,17 @@ fn secret(version: &str) -> Value {
         "name": "db", "namespace": "shop", "resourceVersion": version, "uid": "u-1"}, "type": "Opaque"})
 }
 
+/// A revision of a Helm release, as its path names it.
+fn revision(path: &str) -> Value {
+    let (_, name) = path.rsplit_once('/').unwrap();
+    let (_, version) = name.rsplit_once(".v").unwrap();
+    let manifest = format!("---\nkind: Secret\napiVersion: v1\nmetadata:\n  name: a\ndata:\n  password: {CANARY}\n");
+    let release = json!({"name": "web", "config": {"password": CANARY, "of": version}, "info": {"status": "deployed"}, "manifest": manifest,
+        "version": version.parse::<u64>().unwrap()});
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "shop", "resourceVersion": "1", "uid": name},
+        "data": {"release": pack(release.to_string().as_bytes(), Stored::InSecret).unwrap()}, "type": "helm.sh/release.v1"})
+}
+
 /// An API server with one object, and a gateway before it.
 struct Shop {
     world: World,
@@ -60,6 +73,9 @@ impl Shop {
         let script = {
             let live = Arc::clone(&live);
             move |seen: Seen| match (seen.method, live.lock().unwrap().clone()) {
+                (Method::GET, object) if seen.target.contains("sh.helm.release") && object != Value::Null => {
+                    Reply::json(&revision(&seen.target).to_string())
+                }
                 (Method::GET, Value::Null) => {
                     Reply::status(404, JSON, r#"{"kind":"Status","apiVersion":"v1","code":404}"#)
                 }
@@ -218,6 +234,49 @@ async fn a_create_with_a_placeholder_is_refused() {
     assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "an apply that would create it");
     assert_eq!(shop.send("PUT", DB, JSON, apply).await.status(), StatusCode::NOT_FOUND);
     assert!(shop.written().is_none());
+}
+
+#[tokio::test]
+async fn a_rollback_by_helm_gets_the_values_of_the_revision_it_goes_back_to() {
+    let shop = Shop::new().await;
+    let path = |version: u64| format!("{SECRETS}/sh.helm.release.v1.web.v{version}");
+    // As an agent under `strict` sees it.
+    let mut masker = Masker::new(MaskPlan::for_resource("", "secrets", false, Profile::Strict), MaskLimits::default());
+    let mut shown = Vec::new();
+    masker.push(revision(&path(1)).to_string().as_bytes(), &mut shown).unwrap();
+    masker.finish(&mut shown).unwrap();
+    let mut body: Value = serde_json::from_slice(&shown).unwrap();
+    let opened = |object: &Value| -> Value {
+        serde_json::from_slice(&unpack(object["data"]["release"].as_str().unwrap(), Stored::InSecret).unwrap()).unwrap()
+    };
+    let mut inner = opened(&body);
+    assert!(!inner.to_string().contains(CANARY));
+    inner["info"] = json!({"status": "pending-rollback", "description": "Rollback to 1"});
+    inner["version"] = json!(3);
+    let mut sent = |inner: &Value| {
+        body["data"]["release"] = json!(pack(inner.to_string().as_bytes(), Stored::InSecret).unwrap());
+        body["metadata"] = json!({"name": "sh.helm.release.v1.web.v3"});
+        body.to_string()
+    };
+    let answer = shop.send("POST", SECRETS, JSON, sent(&inner)).await;
+    assert_eq!(answer.status(), StatusCode::OK, "{}", answer.text());
+    let (_, written) = shop.written().unwrap();
+    let written = opened(&written);
+    assert_eq!(written["config"], json!({"password": CANARY, "of": "1"}), "of the first revision, not of the second");
+    assert_eq!(written["manifest"], opened(&revision(&path(1)))["manifest"]);
+    assert_eq!((&written["version"], &written["info"]["status"]), (&json!(3), &json!("pending-rollback")));
+    let reads: Vec<String> =
+        shop.world.api.seen().into_iter().filter(|seen| seen.method == Method::GET).map(|seen| seen.target).collect();
+    assert_eq!(reads, [path(1), path(2)]);
+    inner["config"]["moved"] = inner["config"]["password"].clone();
+    let answer = shop.send("POST", SECRETS, JSON, sent(&inner)).await;
+    assert_eq!(causes(&answer), ["data.release#config.moved", "lockgate", "audit"]);
+    *shop.live.lock().unwrap() = Value::Null;
+    assert_eq!(
+        shop.send("POST", SECRETS, JSON, sent(&inner)).await.status(),
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "not there"
+    );
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ pub mod path;
 pub mod policy;
 pub mod protobuf;
 pub mod query;
+pub mod restore;
 mod sample;
 mod server;
 pub mod text;
@@ -21,7 +22,7 @@ pub mod text;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("head", head::run),
     ("path", path::run),
     ("query", query::run),
@@ -31,4 +32,5 @@ pub const TARGETS: [Target; 9] = [
     ("text", text::run),
     ("mask_json", mask_json::run),
     ("helm", helm::run),
+    ("restore", restore::run),
 ];

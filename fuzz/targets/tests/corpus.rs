@@ -70,3 +70,8 @@ fn mask_json() {
 fn helm() {
     hold("helm", 1_000);
 }
+
+#[test]
+fn restore() {
+    hold("restore", 1_000);
+}

@@ -155,6 +155,17 @@ pub(super) async fn object_asked_about(
     }
 }
 
+/// Another object of the kind that a create is about, if it is there and the caller may see it.
+pub(super) async fn beside(gateway: &Gateway, parent: &Understood, name: &str) -> Result<Option<Read>, Refusal> {
+    let path = format!("{}/{name}", parent.info.path);
+    let (status, read) = read(gateway, parent, &path, Sees::WhatIsGiven).await?;
+    match status {
+        StatusCode::OK => Ok(Some(read)),
+        StatusCode::NOT_FOUND => Ok(None),
+        status => Err(Refusal::PreviewRefused { status: status.as_u16() }),
+    }
+}
+
 /// The version of an API group that its cluster prefers.
 pub(super) async fn preferred_version(
     gateway: &Gateway,

@@ -10,7 +10,7 @@ use http::header::HeaderValue;
 use lockgate_core::{MaskProfile, PatchType, Stream, Verb};
 use lockgate_policy::risk;
 use lockgate_store::{Grant, Instead, RequestBody};
-use lockgate_wire::mask::restore::{self, Live, Masking, Restored, Unrestorable, Values, Write};
+use lockgate_wire::mask::restore::{self, Live, Masking, Restored, Revision, Unrestorable, Values, Write};
 use lockgate_wire::{WireError, body};
 use serde_json::Value;
 
@@ -22,12 +22,27 @@ use crate::gateway::Gateway;
 
 /// A write of which the cluster gets more than the agent sent.
 pub(super) struct Restoring {
-    write: Write,
-    values: Values,
+    made_of: MadeOf,
     /// By what stands there now.
     restored: Restored,
     /// What the write comes to.
     effective: Value,
+}
+
+/// Where the values are.
+enum MadeOf {
+    /// In the object that is written.
+    Target(Write, Values),
+    /// In the revision of a Helm release of which the new one was made; and the last revision, where that is another.
+    Revision(Box<Live>, Option<Box<Live>>),
+}
+
+/// What a request may have to do with masked values.
+enum Concern {
+    /// It changes an object.
+    Target(Because, Write, Values),
+    /// It stores a new revision of a Helm release.
+    Revision(Revision),
 }
 
 /// Why the live object must be known.
@@ -74,7 +89,11 @@ impl Understood {
 }
 
 async fn restoring(gateway: &Gateway, understood: &mut Understood) -> Result<Option<Restoring>, Refusal> {
-    let Some((write, because, values)) = concern(gateway, understood)? else { return Ok(None) };
+    let (because, write, values) = match concern(gateway, understood)? {
+        None => return Ok(None),
+        Some(Concern::Revision(revision)) => return of_revision(gateway, understood, revision).await.map(Some),
+        Some(Concern::Target(because, write, values)) => (because, write, values),
+    };
     let live = match live(gateway, understood).await {
         Ok(live) => live,
         // What is not there tells nothing.
@@ -89,22 +108,51 @@ async fn restoring(gateway: &Gateway, understood: &mut Understood) -> Result<Opt
     let restored = restore::restore(&json, write, values, &live, &masking);
     let Some(restored) = restored.map_err(|error| refusal(understood, error))? else { return Ok(None) };
     let effective = serde_json::from_slice(&restored.unpinned).map_err(|_| Refusal::PreviewUnreadable)?;
-    Ok(Some(Restoring { write, values, restored, effective }))
+    Ok(Some(Restoring { made_of: MadeOf::Target(write, values), restored, effective }))
+}
+
+/// A new revision of a Helm release with the values of the one that it was made of.
+async fn of_revision(gateway: &Gateway, understood: &Understood, revision: Revision) -> Result<Restoring, Refusal> {
+    let object = understood.object.as_ref().unwrap_or(&Value::Null);
+    let read = async |name: &str| match preview::beside(gateway, understood, name).await {
+        Ok(Some(read)) => {
+            let masking = masking(&understood.info, read.mask);
+            let live = Live::read(&read.bytes, &masking).map_err(|_| Refusal::PreviewUnreadable)?;
+            Ok(Box::new(live))
+        }
+        Ok(None) => Err(new(object)),
+        Err(refusal @ Refusal::Store(_)) => Err(refusal),
+        Err(refusal) => Err(Refusal::NotRestorable(observe::in_words(understood, &refusal))),
+    };
+    let source = read(&revision.source).await?;
+    let last = match &revision.last {
+        Some(last) => Some(read(last).await?),
+        None => None,
+    };
+    let json = json_of(understood, object);
+    let restored = restore::restore_revision(&json, &source, last.as_deref());
+    let restored = restored.map_err(|error| refusal(understood, error))?;
+    let effective = serde_json::from_slice(&restored.unpinned).map_err(|_| Refusal::PreviewUnreadable)?;
+    Ok(Restoring { made_of: MadeOf::Revision(source, last), restored, effective })
 }
 
 /// Whether the request may concern masked values, as far as it tells itself.
-fn concern(gateway: &Gateway, understood: &Understood) -> Result<Option<(Write, Because, Values)>, Refusal> {
+fn concern(gateway: &Gateway, understood: &Understood) -> Result<Option<Concern>, Refusal> {
     let is_write = understood.info.is_resource() && understood.info.stream == Stream::None;
     let Some(object) = understood.object.as_ref().filter(|_| is_write) else {
         return selector(gateway, understood).map(|()| None);
     };
     let write = match understood.info.verb {
-        Verb::Create if restore::holds(object) => return Err(new(object)),
+        Verb::Create if restore::holds(object) => {
+            let is_secret = understood.action.resource_path() == "secrets" && understood.info.api_group.is_empty();
+            let revision = Revision::of(object).filter(|_| is_secret);
+            return revision.map(|revision| Some(Concern::Revision(revision))).ok_or_else(|| new(object));
+        }
         Verb::Update => Write::Whole,
         Verb::Patch => write_of(understood.options.patch_type),
         _ => return selector(gateway, understood).map(|()| None),
     };
-    Ok(because(understood, object, write).map(|(because, values)| (write, because, values)))
+    Ok(because(understood, object, write).map(|(because, values)| Concern::Target(because, write, values)))
 }
 
 /// The body as the client sent it, as JSON.
@@ -189,11 +237,10 @@ fn refusal(understood: &Understood, error: Unrestorable) -> Refusal {
 pub(super) fn again(understood: &mut Understood) -> Result<bool, Refusal> {
     let Some(before) = understood.restoring.take() else { return Ok(true) };
     let json = json_of(understood, understood.object.as_ref().unwrap_or(&Value::Null));
-    let Restoring { write, values, restored, .. } = before;
-    let now = by_what_stands(understood, &json, write, values)?;
-    let same = now.values == restored.values;
+    let now = by_what_stands(understood, &json, &before.made_of)?;
+    let same = now.values == before.restored.values;
     let effective = serde_json::from_slice(&now.unpinned).map_err(|_| Refusal::PreviewUnreadable)?;
-    understood.restoring = Some(Restoring { write, values, restored: now, effective });
+    understood.restoring = Some(Restoring { made_of: before.made_of, restored: now, effective });
     Ok(same)
 }
 
@@ -212,14 +259,19 @@ pub(super) fn instead(
     };
     let object = body::decode(content_type, &of, &gateway.protobuf).map_err(Refusal::NotUnderstood)?;
     let (json, content_type) = body::as_json(content_type, &of, &object.unwrap_or_default());
-    let restored = by_what_stands(understood, &json, restoring.write, restoring.values)?;
+    let restored = by_what_stands(understood, &json, &restoring.made_of)?;
     let content_type = HeaderValue::try_from(content_type).map_err(|_| Refusal::PreviewUnreadable)?;
     let body = RequestBody::whole(restored.body.into());
     Ok(Some(Instead { of: RequestBody::whole(of), body, content_type }))
 }
 
-fn by_what_stands(understood: &Understood, json: &[u8], write: Write, values: Values) -> Result<Restored, Refusal> {
-    let (live, masking) = seen(understood)?.ok_or(Refusal::PreviewUnreadable)?;
-    let restored = restore::restore(json, write, values, &live, &masking);
+fn by_what_stands(understood: &Understood, json: &[u8], made_of: &MadeOf) -> Result<Restored, Refusal> {
+    let restored = match made_of {
+        MadeOf::Target(write, values) => {
+            let (live, masking) = seen(understood)?.ok_or(Refusal::PreviewUnreadable)?;
+            restore::restore(json, *write, *values, &live, &masking)
+        }
+        MadeOf::Revision(source, last) => restore::restore_revision(json, source, last.as_deref()).map(Some),
+    };
     restored.map_err(|error| refusal(understood, error))?.ok_or(Refusal::PreviewUnreadable)
 }

@@ -1,7 +1,7 @@
 //! Helm's releases: placeholders inside of what is packed.
 
 use lockgate_wire::mask::helm::{Stored, pack, unpack};
-use lockgate_wire::mask::restore::{Write, fields_of_new, holds};
+use lockgate_wire::mask::restore::{Revision, Unrestorable, Write, fields_of_new, holds, restore_revision};
 
 use super::*;
 
@@ -70,4 +70,82 @@ fn documents_of_a_manifest_are_put_back_one_by_one() {
     let sent = parsed(&RELEASES.sent(&stored(&inner).to_string(), Write::Whole, &object.to_string()));
     let expected = release(1, "deployed")["manifest"].as_str().unwrap().replace("name: b", "name: changed");
     assert_eq!(opened(&sent)["manifest"], expected);
+}
+
+fn revision(version: u64, inner: &Value) -> Value {
+    let mut object = stored(inner);
+    object["metadata"]["name"] = json!(format!("sh.helm.release.v1.web.v{version}"));
+    object
+}
+
+/// The release that helm makes of one that it was shown.
+fn next_of(shown: &Value, version: u64, description: &str) -> Value {
+    let mut inner = opened(&parsed(&RELEASES.masked(&shown.to_string())));
+    inner["version"] = json!(version);
+    inner["info"]["status"] = json!("pending");
+    inner["info"]["description"] = json!(description);
+    let mut object = revision(version, &inner);
+    object["metadata"] = json!({"name": object["metadata"]["name"], "labels": {"owner": "helm"}});
+    object
+}
+
+#[test]
+fn a_new_revision_says_what_it_was_made_of() {
+    let name = |version: u64| format!("sh.helm.release.v1.web.v{version}");
+    let shown = revision(2, &release(2, "deployed"));
+    let made = |version, description| Revision::of(&next_of(&shown, version, description));
+    assert_eq!(made(3, "Preparing upgrade"), Some(Revision { source: name(2), last: None }));
+    assert_eq!(made(3, "Rollback to 1"), Some(Revision { source: name(1), last: Some(name(2)) }));
+    assert_eq!(made(3, "Rollback to 2"), Some(Revision { source: name(2), last: None }));
+    assert_eq!(made(1, "Initial install underway"), None);
+    assert_eq!(Revision::of(&secret()), None);
+    let mut odd = next_of(&shown, 3, "x");
+    odd["metadata"]["name"] = json!("sh.helm.release.v1.../x.v3");
+    assert_eq!(Revision::of(&odd), None, "it becomes a path");
+}
+
+#[test]
+fn a_rollback_has_the_values_of_its_revision() {
+    let first = revision(1, &release(1, "superseded"));
+    let mut newer = release(2, "deployed");
+    newer["config"]["port"] = json!(9090);
+    let last = revision(2, &newer);
+    let body = next_of(&first, 3, "Rollback to 1");
+    let (source, last) = (RELEASES.live(&first.to_string()), RELEASES.live(&last.to_string()));
+    let restored = restore_revision(body.to_string().as_bytes(), &source, Some(&last)).unwrap();
+    let sent = parsed(std::str::from_utf8(&restored.body).unwrap());
+    assert_eq!(sent["metadata"], body["metadata"], "it is a new object: nothing is pinned");
+    let mut expected = release(3, "pending");
+    expected["info"]["description"] = json!("Rollback to 1");
+    assert_eq!(opened(&sent), expected);
+    let mut strange = body;
+    strange["metadata"]["labels"]["a"] = json!("**masked by lockgate**");
+    strange["data"]["other"] = json!(lockgate_wire::PLACEHOLDER);
+    let Err(Unrestorable::Fields(fields)) = restore_revision(strange.to_string().as_bytes(), &source, Some(&last))
+    else {
+        panic!()
+    };
+    assert_eq!(fields.iter().map(|field| field.path.as_str()).collect::<Vec<_>>(), ["data.other", "metadata.labels.a"]);
+}
+
+/// helm would see no difference between the placeholders.
+#[test]
+fn a_rollback_that_would_leave_a_newer_masked_value_is_refused() {
+    let first = revision(1, &release(1, "superseded"));
+    let changed = |from: &str, to: &str| {
+        let mut newer = release(2, "deployed");
+        newer["manifest"] = json!(newer["manifest"].as_str().unwrap().replace(from, to));
+        revision(2, &newer)
+    };
+    let source = RELEASES.live(&first.to_string());
+    let body = next_of(&first, 3, "Rollback to 1").to_string();
+    for (last, is_sent) in [
+        (changed("", ""), true),
+        (changed("name: b", "name: c"), true),
+        (changed("aHVudGVyMg==", "bmV3ZXI="), false),
+        (changed("name: a", "name: z"), false),
+    ] {
+        let restored = restore_revision(body.as_bytes(), &source, Some(&RELEASES.live(&last.to_string())));
+        assert_eq!(restored.is_ok(), is_sent, "{:?}", opened(&last)["manifest"]);
+    }
 }

@@ -22,6 +22,7 @@ mod json_patch;
 mod masking;
 mod path;
 mod pin;
+mod release;
 mod tree;
 mod walk;
 
@@ -30,6 +31,7 @@ use thiserror::Error;
 
 pub use self::json_patch::asks;
 pub use self::masking::{Live, Masking};
+pub use self::release::{Revision, restore_revision};
 
 use self::path::Path;
 use self::tree::Tree;
@@ -127,6 +129,8 @@ pub enum Why {
     TooLarge,
     /// The object is new.
     New,
+    /// It is of a Helm release that goes back to a revision with another value there.
+    NotRolledBack,
 }
 
 impl Why {
@@ -139,6 +143,9 @@ impl Why {
             }
             Self::InName => "has the placeholder of a masked value in its name",
             Self::TooLarge => "is a Helm release that is too large to be looked through for placeholders",
+            Self::NotRolledBack => {
+                "has masked values that are others in the revision to go back to: helm would not see it, and leave the newer ones"
+            }
             Self::New => "holds the placeholder of a masked value, and a new object has none to put back",
         }
     }

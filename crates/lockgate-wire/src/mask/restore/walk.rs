@@ -16,7 +16,7 @@ use super::{Field, Values, Why, Write};
 const NESTING_MAX: u8 = 3;
 
 /// Most bytes of a Helm release in a write.
-const RELEASE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub(super) const RELEASE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// A place in the live object, and the same place as the agent sees it.
 #[derive(Clone, Copy)]

@@ -9,7 +9,9 @@ const FIELDS_TOLD_MAX: usize = 3;
 /// A write holds placeholders for which there is no value.
 pub fn placeholders(fields: &[Field]) -> Status {
     let is_new = fields.iter().any(|field| field.why == Why::New);
-    let next = if is_new {
+    let next = if fields.iter().any(|field| field.why == Why::NotRolledBack) {
+        "have somebody roll back who is shown the values"
+    } else if is_new {
         "write the value itself there, or refer to the Secret that holds it (secretKeyRef, envFrom, a volume)"
     } else {
         "read the object again, and send what was read with only your changes in it; or leave the masked field out of a patch"
