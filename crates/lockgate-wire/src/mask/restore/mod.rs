@@ -34,7 +34,7 @@ pub use self::masking::{Live, Masking};
 pub use self::release::{Revision, restore_revision};
 
 use self::path::Path;
-use self::tree::Tree;
+use self::tree::{Content, Tree};
 use self::walk::{Absence, Place, Verdict, Walk};
 use super::{helm, holds_placeholder};
 
@@ -197,6 +197,14 @@ pub fn restore(
     masking: &Masking,
 ) -> Result<Option<Restored>, Unrestorable> {
     let tree = Tree::read(body.to_vec()).ok_or(Unrestorable::Unreadable)?;
+    let is_whole = match &tree.root().node.content {
+        Content::Object(_) => write != Write::Json,
+        Content::Array(_) => write == Write::Json,
+        Content::Text | Content::Scalar | Content::Null => false,
+    };
+    if !is_whole {
+        return Err(Unrestorable::Unreadable);
+    }
     let whole: Vec<Place<'_>> = live.places().collect();
     let mut walk = Walk::new(&tree, write, values, &whole);
     let operations = match write {
