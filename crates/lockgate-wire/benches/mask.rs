@@ -4,9 +4,12 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench")]
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lockgate_wire::mask::{MaskLimits, MaskPlan, Masker, Profile};
+use lockgate_wire::mask::{
+    FindSecrets, KnownValues, MaskLimits, MaskPlan, Masker, Profile, Scan, ValueLabel, ValueLimits,
+};
 
 const ITEMS: usize = 1000;
 const PIECE_BYTES: usize = 32 * 1024;
@@ -68,8 +71,21 @@ fn pod_list() -> String {
     )
 }
 
+/// 10,000 known values and the detectors.
+fn finder() -> Arc<dyn FindSecrets> {
+    let mut builder = KnownValues::builder(ValueLimits::default());
+    for index in 0..10_000 {
+        let label = ValueLabel { namespace: "shop".into(), secret: format!("db-{index}"), key: "password".into() };
+        builder.add(label, base64ish(index + 1_000_000, 16 + index % 48).as_bytes());
+    }
+    Arc::new(Scan { values: Some(Arc::new(builder.build().0)), detectors: true })
+}
+
 fn mask(plan: MaskPlan, input: &[u8], output: &mut Vec<u8>) -> u64 {
-    let mut masker = Masker::new(plan, MaskLimits::default());
+    run(Masker::new(plan, MaskLimits::default()), input, output)
+}
+
+fn run(mut masker: Masker, input: &[u8], output: &mut Vec<u8>) -> u64 {
     for piece in input.chunks(PIECE_BYTES) {
         output.clear();
         masker.push(piece, output).unwrap();
@@ -92,11 +108,17 @@ fn bench(criterion: &mut Criterion) {
         ("PodList, Secrets only", MaskPlan::for_resource("", "pods", false, Profile::Secrets), pod_list()),
         ("PodList as custom", MaskPlan::for_resource("example.com", "widgets", false, Profile::Strict), pod_list()),
     ];
+    let finder = finder();
     for (name, plan, text) in answers {
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10).throughput(Throughput::Bytes(text.len() as u64));
         let mut output = Vec::new();
         group.bench_function("mask", |bencher| bencher.iter(|| mask(plan, text.as_bytes(), &mut output)));
+        let mut output = Vec::new();
+        let searching = || Masker::new(plan, MaskLimits::default()).searched_by(Arc::clone(&finder));
+        group.bench_function("mask and search", |bencher| {
+            bencher.iter(|| run(searching(), text.as_bytes(), &mut output));
+        });
         let mut output = Vec::new();
         group.bench_function("serde_json", |bencher| bencher.iter(|| round_trip(text.as_bytes(), &mut output)));
         group.finish();

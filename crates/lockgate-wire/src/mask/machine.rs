@@ -3,6 +3,7 @@
 mod managed_fields;
 mod piece;
 mod strings;
+mod suspects;
 mod tracks;
 mod value;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use self::managed_fields::FieldName;
 use self::piece::Piece;
 use self::strings::{Place, Use};
+use self::suspects::Suspects;
 use self::tracks::Tracks;
 use super::counts::MaskCounts;
 use super::fields::FieldRules;
@@ -37,6 +39,7 @@ pub struct Masker {
     key: Vec<u8>,
     /// In a subtree whose strings are searched: the last one that may have been a member's name.
     spelled: Vec<u8>,
+    suspects: Suspects,
     tracks: Tracks,
     offset: u64,
     objects: u64,
@@ -125,6 +128,7 @@ impl Masker {
             escaped: false,
             key: Vec::new(),
             spelled: Vec::new(),
+            suspects: Suspects::default(),
             tracks: Tracks::default(),
             offset: 0,
             objects: 0,
@@ -141,6 +145,9 @@ impl Masker {
     pub fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), MaskError> {
         if let Some(failure) = self.failure {
             return Err(failure);
+        }
+        if let Some(finder) = &self.context.finder {
+            self.suspects.look(finder.as_ref(), input);
         }
         let mut piece = Piece { input, at: 0, kept: self.passes().then_some(0), output };
         while let Some(byte) = piece.peek() {

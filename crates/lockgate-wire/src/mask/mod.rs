@@ -80,6 +80,17 @@ pub trait FindSecrets: std::fmt::Debug + Send + Sync {
     /// Appends what of `text` is secret, in any order; overlaps are allowed. `name` is what the text is called where it
     /// stands, as its literal spells it; empty if nothing.
     fn find(&self, name: &[u8], text: &[u8], found: &mut Vec<Found>);
+
+    /// A quick look through a piece of JSON: appends places in it, such that `find` finds nothing in a string without
+    /// escapes that holds none of them, unless [`Self::heeds`] its name. `false` if every string has to be searched.
+    fn suspect(&self, _json: &[u8], _places: &mut Vec<usize>) -> bool {
+        false
+    }
+
+    /// Whether `find` may find something on account of the name alone.
+    fn heeds(&self, _name: &[u8]) -> bool {
+        true
+    }
 }
 
 /// What was found in a text: its bytes from `start` on, up to `end`.

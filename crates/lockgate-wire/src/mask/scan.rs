@@ -83,6 +83,20 @@ impl Scan {
 }
 
 impl FindSecrets for Scan {
+    fn suspect(&self, json: &[u8], places: &mut Vec<usize>) -> bool {
+        if let Some(values) = &self.values {
+            values.find(json, &mut |start, _, _| places.push(start));
+        }
+        if self.detectors {
+            patterns::keywords().find(json, 0, 0, &mut |keyword| places.push(keyword.start));
+        }
+        true
+    }
+
+    fn heeds(&self, name: &[u8]) -> bool {
+        self.detectors && patterns::tells(name)
+    }
+
     fn find(&self, name: &[u8], text: &[u8], found: &mut Vec<Found>) {
         self.each(text, &mut |Hit { start, end, reason }| found.push(Found { start, end, reason: reason.into() }));
         if self.detectors

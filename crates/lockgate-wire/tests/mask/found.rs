@@ -266,6 +266,70 @@ proptest! {
     }
 }
 
+/// The same, without the quick look that spares most strings a search.
+#[derive(Debug)]
+struct Thorough(Scan);
+
+impl FindSecrets for Thorough {
+    fn find(&self, name: &[u8], text: &[u8], found: &mut Vec<lockgate_wire::mask::Found>) {
+        FindSecrets::find(&self.0, name, text, found);
+    }
+}
+
+const PARTS: [&str; 22] = [
+    VALUE,
+    HARD,
+    "Zr8Kw2Lx",
+    "9Vb4Nt6Q",
+    "password",
+    "token",
+    "secret",
+    "=",
+    ": ",
+    " ",
+    "\"",
+    "\\",
+    "kw93jdX2",
+    "x",
+    "Bearer ",
+    "k3Lx9Vb4Nt6Qw7Ys",
+    "://a:",
+    "@h",
+    "AKIA",
+    "ABCDEFGHIJKLMNOP",
+    "\n",
+    "sk-",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn the_quick_look_misses_nothing(
+        texts in proptest::collection::vec(proptest::collection::vec(0_usize..PARTS.len(), 0..6), 8),
+        which in 0_usize..5,
+        size in 1_usize..200,
+    ) {
+        let texts: Vec<String> = texts.iter().map(|parts| parts.iter().map(|&part| PARTS[part]).collect()).collect();
+        let [a, b, c, d, e, f, g, h] = texts.as_slice() else { panic!() };
+        let input = json!({
+            "metadata": {"name": a, "labels": {b: c}, "annotations": {"x": d}},
+            "spec": {"password": e, "list": [f, {g: h, "token": a}], "env": [{"name": b, "value": "x"}]},
+            "status": {c: [d], "message": e, "auth": f},
+        })
+        .to_string();
+        let thorough: Arc<dyn FindSecrets> = Arc::new(Thorough(scan()));
+        let [quick, thorough] = [finder(), thorough].map(|finder| {
+            let mut masker = masker(plans()[which], &finder);
+            let mut output = Vec::new();
+            input.as_bytes().chunks(size).for_each(|piece| masker.push(piece, &mut output).unwrap());
+            masker.finish(&mut output).unwrap();
+            (String::from_utf8(output).unwrap(), masker.counts().clone())
+        });
+        prop_assert_eq!(quick, thorough);
+    }
+}
+
 fn strings(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],

@@ -317,6 +317,12 @@ impl Masker {
         let end = start + close + 2;
         if close > self.context.limits.annotation_bytes_max {
             self.mask(Reason::Large, piece);
+        } else if self.suspects.none_in(start + 1, start + 1 + close) && self.is_plain(place, literal) {
+            if place == Place::NameOrElement {
+                self.remember(literal);
+            }
+            piece.at = end;
+            return true;
         } else if let rewrite @ (Rewrite::Mask | Rewrite::Replace(..)) = self.search_at(place, literal) {
             piece.withhold();
             self.replace(rewrite, literal, Reason::Large, piece);
@@ -351,8 +357,12 @@ impl Masker {
     /// anything was found; then, or if it was withheld, what takes its place is written.
     pub(super) fn search_name(&mut self, literal: &[u8], start: usize, piece: &mut Piece<'_, '_>) -> bool {
         let is_large = literal.len() > self.context.limits.annotation_bytes_max;
+        let here = piece.kept.is_some();
+        if here && !is_large && self.suspects.none_in(start, start + literal.len()) && !literal.contains(&b'\\') {
+            return false;
+        }
         let rewrite = if is_large { Rewrite::Mask } else { self.search_as(b"", b"", literal) };
-        if rewrite == Rewrite::Keep && piece.kept.is_some() {
+        if here && rewrite == Rewrite::Keep {
             return false;
         }
         piece.withhold_from(start);
@@ -379,11 +389,21 @@ impl Masker {
             return self.search(literal);
         }
         let rewrite = self.search_as(b"", b"", literal);
-        self.spelled.clear();
-        if rewrite == Rewrite::Keep {
-            self.spelled.extend_from_slice(literal.get(..NAME_LITERAL_BYTES_MAX).unwrap_or(literal));
-        }
+        self.remember(if rewrite == Rewrite::Keep { literal } else { b"" });
         rewrite
+    }
+
+    /// What may be a member's name is kept in case that it is one.
+    fn remember(&mut self, literal: &[u8]) {
+        self.spelled.clear();
+        self.spelled.extend_from_slice(literal.get(..NAME_LITERAL_BYTES_MAX).unwrap_or(literal));
+    }
+
+    /// Whether a string in which nothing is suspected needs no search.
+    fn is_plain(&self, place: Place, literal: &[u8]) -> bool {
+        let named =
+            place == Place::Member && self.context.finder.as_ref().is_some_and(|finder| finder.heeds(&self.key));
+        !named && !literal.contains(&b'\\')
     }
 
     /// Likewise, of a member's value.

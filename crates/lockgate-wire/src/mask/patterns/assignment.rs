@@ -50,12 +50,15 @@ pub(super) fn check(place: &Place<'_>, level: Level, detector: Detector) -> Verd
     if is_secret { Verdict::found(value, until, detector) } else { Verdict::No }
 }
 
+/// Whether a name ends as one of the keywords for names does: most do not.
+pub(super) fn tells(name: &[u8]) -> bool {
+    let may_end = [b"ord", b"swd", b"ase", b"ass", b"pwd", b"ret", b"ken", b"key", b"ial", b"uth"];
+    name.last_chunk::<3>().is_some_and(|last| may_end.contains(&&last.map(|byte| byte.to_ascii_lowercase())))
+}
+
 /// What a text is by its name, judged as if it stood behind that: `"name": "text"`.
 pub(super) fn named(name: &[u8], text: &[u8]) -> Option<Detector> {
-    // Most names end as none of the keywords does.
-    let last = name.last_chunk::<3>()?.map(|byte| byte.to_ascii_lowercase());
-    let may_end = [b"ord", b"swd", b"ase", b"ass", b"pwd", b"ret", b"ken", b"key", b"ial", b"uth"];
-    if !may_end.contains(&&last) {
+    if !tells(name) {
         return None;
     }
     let is_end = |keyword: &[u8]| match keyword.strip_prefix(b"\"") {

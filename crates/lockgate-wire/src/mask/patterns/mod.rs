@@ -103,6 +103,11 @@ impl fmt::Display for Detector {
     }
 }
 
+/// Whether a name may say what it names.
+pub(super) fn tells(name: &[u8]) -> bool {
+    assignment::tells(name)
+}
+
 /// What a whole text is by the name that it has, as the literal of a JSON string spells it.
 pub(super) fn named(name: &[u8], text: &[u8]) -> Option<Detector> {
     assignment::named(name, text)
