@@ -25,8 +25,9 @@ use lockgate_proxy::gateway::{Authenticate, Gateway, Limits};
 use lockgate_proxy::listener::{ListenerLimits, serve_stream};
 use lockgate_proxy::metrics::Metrics;
 use lockgate_proxy::pace::Pace;
+use lockgate_proxy::upstream::SelfUpstream;
 use lockgate_proxy::upstream::dial::{Dial, Protocol};
-use lockgate_proxy::{Upstream, UpstreamLimits};
+use lockgate_proxy::{Upstream, UpstreamLimits, Values};
 use lockgate_store::{
     ApprovalFilter, AuditFilter, DirectoryRecordings, InstanceKey, SqliteBackend, Store, SystemClock, Word,
 };
@@ -41,6 +42,9 @@ use crate::store::{Faults, FaultyBackend, TemporaryDirectory, open_with_faults};
 
 /// Lockgate's own credential at the scripted API server; must never reach a client.
 pub const UPSTREAM_TOKEN: &str = "upstream-credential-canary";
+
+/// Lockgate's credential for its own reads there; must never reach a client, nor go with a client's request.
+pub const SELF_TOKEN: &str = "self-credential-canary";
 
 /// How long a test waits for what must happen.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -159,7 +163,7 @@ impl World {
         store.heartbeat().await.expect("the writer registers");
         faults.forget();
         let tasks = TaskTracker::new();
-        let cluster = Arc::new(cluster(directory.path()));
+        let cluster = Arc::new(cluster(directory.path(), UPSTREAM_TOKEN));
         let upstream = Upstream::new(cluster, dial, UpstreamLimits::default(), clock, &tasks).expect("an upstream");
         let gateway = Arc::new(Gateway {
             issuers: Arc::new(Tokens),
@@ -171,12 +175,20 @@ impl World {
             body_budget: Arc::new(Semaphore::new(limits.body_budget_bytes)),
             limits,
             pace: Pace::default(),
+            values: Values::of_clusters(["shop".to_owned()]),
             metrics: Metrics::default(),
             tasks,
             draining: CancellationToken::new(),
             ending: CancellationToken::new(),
         });
         Self { gateway, api, faults, disk, directory }
+    }
+
+    /// The way for Lockgate's own reads of the scripted API server.
+    pub fn own_upstream(&self) -> SelfUpstream {
+        let cluster = Arc::new(cluster(self.directory.path(), SELF_TOKEN));
+        let (dial, clock) = (Arc::new(self.api.clone()), Arc::clone(self.gateway.clock()));
+        SelfUpstream::new(cluster, dial, clock, &TaskTracker::new()).expect("an upstream")
     }
 
     /// A client connection of its own.
@@ -276,12 +288,12 @@ pub fn request(method: &str, path: &str, body: &str) -> Request<Full<Bytes>> {
         .expect("a valid request")
 }
 
-fn cluster(directory: &Path) -> Cluster {
+fn cluster(directory: &Path, token: &str) -> Cluster {
     let authority = rcgen::generate_simple_self_signed(vec!["api.example".to_owned()]).expect("a certificate");
     let kubeconfig = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n\
          clusters: [{{name: c, cluster: {{server: 'https://api.example:6443', certificate-authority-data: {}}}}}]\n\
-         users: [{{name: u, user: {{token: {UPSTREAM_TOKEN}}}}}]\n",
+         users: [{{name: u, user: {{token: {token}}}}}]\n",
         BASE64_STANDARD.encode(authority.cert.pem())
     );
     let file = directory.join("kubeconfig");
@@ -292,6 +304,7 @@ fn cluster(directory: &Path) -> Cluster {
         four_eyes: false,
         credential: CredentialConfig::Kubeconfig(KubeconfigReference { file, context: None }),
         impersonate: Impersonate::Agent,
+        own: None,
     })
     .expect("a cluster")
 }

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::upstream::Upstream;
+use crate::values::Values;
 
 /// Limits on the way of a request, as the configuration sets them.
 #[derive(Debug, Clone)]
@@ -86,6 +87,8 @@ pub struct Gateway {
     pub body_budget: Arc<Semaphore>,
     /// How fast agents are.
     pub pace: Pace,
+    /// What the clusters' Secrets hold, as far as it is known.
+    pub values: Values,
     /// Counters.
     pub metrics: Metrics,
     /// Every task of the data path.

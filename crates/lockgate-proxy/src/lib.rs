@@ -15,9 +15,11 @@ mod review;
 mod session;
 mod sieve;
 pub mod upstream;
+pub mod values;
 
 pub use answer::{AnswerBody, AnswerError};
 pub use gateway::{Gateway, Limits};
 pub use listener::ListenerLimits;
 pub use reading::Reading;
 pub use upstream::{Upstream, UpstreamLimits};
+pub use values::Values;

@@ -1,7 +1,10 @@
 //! Counters and gauges, in Prometheus' text form at `/metrics`.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicI64;
 
+use lockgate_core::Timestamp;
+use lockgate_wire::mask::Why;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -22,6 +25,14 @@ pub struct Metrics {
     policy_errors: Counter,
     shadow_differences: Family<[(&'static str, &'static str); 2], Counter>,
     shadow_errors: Counter,
+    known_values: Family<Code, Gauge<i64, AtomicI64>>,
+    known_values_left_out: Family<[(&'static str, String); 2], Gauge<i64, AtomicI64>>,
+    known_values_current: Family<Code, Gauge<i64, AtomicI64>>,
+    known_values_errors: Family<Code, Counter>,
+}
+
+fn of_cluster(cluster: &str) -> Code {
+    [("cluster", cluster.to_owned())]
 }
 
 impl Default for Metrics {
@@ -37,6 +48,10 @@ impl Default for Metrics {
             policy_errors: Counter::default(),
             shadow_differences: Family::default(),
             shadow_errors: Counter::default(),
+            known_values: Family::default(),
+            known_values_left_out: Family::default(),
+            known_values_current: Family::default(),
+            known_values_errors: Family::default(),
             registry: Registry::default(),
         };
         registry.register("answers", "Answers of clusters, by status class", metrics.answers.clone());
@@ -56,6 +71,7 @@ impl Default for Metrics {
             "Candidate policies that could not be loaded or evaluated",
             metrics.shadow_errors.clone(),
         );
+        metrics.register_known_values(&mut registry);
         Self { registry, ..metrics }
     }
 }
@@ -114,6 +130,50 @@ impl Metrics {
     /// A candidate could not be loaded or evaluated; nothing else happens.
     pub fn shadow_error(&self) {
         self.shadow_errors.inc();
+    }
+
+    /// So many of a cluster's values are looked for; so many, and parts of values, are not.
+    pub fn known_values(&self, cluster: &str, count: usize, left_out: &BTreeMap<Why, usize>) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.known_values.get_or_create(&of_cluster(cluster)).set(number(count));
+        for why in Why::ALL {
+            let labels = [("cluster", cluster.to_owned()), ("reason", why.as_str().to_owned())];
+            let count = left_out.get(&why).copied().unwrap_or_default();
+            self.known_values_left_out.get_or_create(&labels).set(number(count));
+        }
+    }
+
+    /// At this time what is known of a cluster's values is what the cluster has.
+    pub fn known_values_current(&self, cluster: &str, now: Timestamp) {
+        self.known_values_current.get_or_create(&of_cluster(cluster)).set(now.seconds());
+    }
+
+    /// A cluster's Secrets could not be read.
+    pub fn known_values_failed(&self, cluster: &str) {
+        self.known_values_errors.get_or_create(&of_cluster(cluster)).inc();
+    }
+
+    fn register_known_values(&self, registry: &mut Registry) {
+        registry.register(
+            "known_values",
+            "Values of a cluster's Secrets that are looked for",
+            self.known_values.clone(),
+        );
+        registry.register(
+            "known_values_left_out",
+            "Values of a cluster's Secrets, and parts of them, that are not looked for, by reason",
+            self.known_values_left_out.clone(),
+        );
+        registry.register(
+            "known_values_current_timestamp_seconds",
+            "When the known values of a cluster were last what the cluster has",
+            self.known_values_current.clone(),
+        );
+        registry.register(
+            "known_values_errors",
+            "Failed reads of a cluster's Secrets",
+            self.known_values_errors.clone(),
+        );
     }
 
     /// The text form.

@@ -267,8 +267,11 @@ impl Loaded {
             }
         }
         for cluster in &mut self.config.clusters {
-            if let CredentialConfig::Kubeconfig(reference) = &mut cluster.credential {
-                reference.file = directory.join(&reference.file);
+            let own = cluster.own.as_mut().map(|own| &mut own.credential);
+            for credential in std::iter::once(&mut cluster.credential).chain(own) {
+                if let CredentialConfig::Kubeconfig(reference) = credential {
+                    reference.file = directory.join(&reference.file);
+                }
             }
         }
     }
@@ -406,6 +409,25 @@ policy: {file: policy.yaml}
         for wrong in ["{requests: 0, per: 1m}", "{requests: 1, per: 0s}", "{requests: 1, per: 1500ms}", "{requests: 1}"]
         {
             assert!(read(&format!("{MINIMAL}limits: {{agentRate: {wrong}}}\n")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_may_have_a_credential_for_lockgates_own_reads() {
+        let with = |own: &str| read(&MINIMAL.replace("    impersonate: agent", &format!("    self: {own}")));
+        let loaded = with("{credential: {kubeconfig: {file: self.kubeconfig, context: c}}}").unwrap();
+        let own = loaded.config.clusters[0].own.clone().unwrap();
+        let CredentialConfig::Kubeconfig(reference) = own.credential else { panic!("{own:?}") };
+        assert!(reference.file.is_absolute() && reference.file.ends_with("self.kubeconfig"), "beside the file");
+        assert!(with("{credential: inCluster}").is_ok());
+        for (wrong, says) in [
+            ("{kubeconfig: {file: x}}", "credential"),
+            ("{credential: {kubeconfig: {file: x}}, values: 1}", "values"),
+            ("{credential: {token: x}}", "token"),
+            ("~", "`self` has no value"),
+        ] {
+            let text = format!("{:#}", with(wrong).unwrap_err());
+            assert!(text.contains(says) && text.contains("line 13"), "{text}");
         }
     }
 

@@ -3,6 +3,7 @@
 mod console;
 mod descriptors;
 mod drain;
+mod memory;
 mod operations;
 pub(crate) mod policy;
 mod tls;
@@ -18,7 +19,9 @@ use lockgate_proxy::gateway::{Gateway, Limits};
 use lockgate_proxy::listener::{self, ListenerLimits};
 use lockgate_proxy::metrics::Metrics;
 use lockgate_proxy::pace::Pace;
-use lockgate_proxy::{Upstream, UpstreamLimits};
+use lockgate_proxy::upstream::SelfUpstream;
+use lockgate_proxy::values::{self, FollowLimits};
+use lockgate_proxy::{Upstream, UpstreamLimits, Values};
 use lockgate_store::{Store, SystemClock};
 use lockgate_wire::protobuf::Protobuf;
 use tokio::net::TcpListener;
@@ -37,8 +40,12 @@ use crate::config::{Config, Loaded, RateConfig};
 pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     log_to_stderr()?;
     descriptors::raise_limit();
+    memory::keep_out_of_dumps();
     let loaded = Loaded::read(path)?;
     let config = &loaded.config;
+    if config.clusters.iter().any(|cluster| cluster.own.is_some()) {
+        memory::lock();
+    }
     let server_tls = tls::server(&loaded)?;
     let policy = policy::read(&loaded)?;
     let shadow = policy::read_shadow(&loaded)?;
@@ -50,12 +57,16 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("store: {}", directory.display()))?;
     let policy = policy::store(&store, policy).await.context("store the policy")?;
 
-    let gateway = Arc::new(compose(&loaded, issuers.clone(), store.clone(), policy, shadow)?);
+    let (gateway, own) = compose(&loaded, issuers.clone(), store.clone(), policy, shadow)?;
+    let gateway = Arc::new(gateway);
     let listening = Listening::bind(config).await?;
     // Started after everything that can be refused: from here on the gateway runs.
     let stop = CancellationToken::new();
     let side = TaskTracker::new();
     side.spawn(upkeep(store.clone(), stop.clone()));
+    for upstream in own {
+        side.spawn(values::follow(Arc::clone(&gateway), upstream, FollowLimits::default(), stop.clone()));
+    }
     side.spawn(policy::follow_store(Arc::clone(&gateway), stop.clone()));
     side.spawn(policy::follow_file(policy::source(&loaded), Arc::clone(&gateway), stop.clone()));
     side.spawn(policy::follow_shadow(policy::shadow_source(&loaded), Arc::clone(&gateway), stop.clone()));
@@ -88,7 +99,7 @@ pub(crate) async fn check(path: &Path) -> anyhow::Result<()> {
     let shadow = policy::read_shadow(&loaded)?;
     let issuers = Issuers::new(loaded.config.issuers.clone())?;
     for cluster in &loaded.config.clusters {
-        Cluster::load(cluster)?;
+        Cluster::load(cluster)?.load_self(cluster)?;
     }
     console::check(&loaded)?;
     issuers.close().await;
@@ -134,13 +145,17 @@ fn compose(
     store: Store,
     policy: lockgate_policy::Policy,
     shadow: Option<lockgate_policy::Policy>,
-) -> anyhow::Result<Gateway> {
+) -> anyhow::Result<(Gateway, Vec<SelfUpstream>)> {
     let tasks = TaskTracker::new();
     // A pooled connection outlives its calls: it must not count as one, or no shutdown would end before its deadline.
     let connections = TaskTracker::new();
-    let mut clusters = BTreeMap::new();
+    let (mut clusters, mut own) = (BTreeMap::new(), Vec::new());
     for config in &loaded.config.clusters {
         let cluster = Arc::new(Cluster::load(config)?);
+        if let Some(cluster) = cluster.load_self(config)? {
+            let upstream = SelfUpstream::over_tls(Arc::new(cluster), Arc::clone(store.clock()), &connections);
+            own.push(upstream.with_context(|| format!("cluster {}: self", config.name))?);
+        }
         let upstream = Upstream::over_tls(cluster, UpstreamLimits::default(), Arc::clone(store.clock()), &connections)
             .with_context(|| format!("cluster {}", config.name))?;
         clusters.insert(config.name.clone(), Arc::new(upstream));
@@ -153,7 +168,8 @@ fn compose(
         session_max: loaded.config.limits.session.unwrap_or(defaults.session_max),
         ..defaults
     };
-    Ok(Gateway {
+    let values = Values::of_clusters(own.iter().map(|upstream| upstream.cluster().name.clone()));
+    let gateway = Gateway {
         issuers,
         clusters,
         policy: ArcSwap::from_pointee(policy),
@@ -163,11 +179,13 @@ fn compose(
         body_budget: Arc::new(Semaphore::new(limits.body_budget_bytes)),
         limits,
         pace: Pace::default(),
+        values,
         metrics: Metrics::default(),
         tasks,
         draining: CancellationToken::new(),
         ending: CancellationToken::new(),
-    })
+    };
+    Ok((gateway, own))
 }
 
 /// Every socket, bound before anything starts, so that a taken port is an error and not a surprise.

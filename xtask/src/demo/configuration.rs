@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::identity::{AGENT, APPROVERS_GROUP, AUDIENCE, AUDITORS_GROUP, CONSOLE_CLIENT};
 use super::place::{Demo, Place, Settings, remove, write, write_private};
-use super::shop::NAMESPACE;
+use super::shop::{LockgateKubeconfigs, NAMESPACE};
 use super::sign_in;
 
 /// The cluster's name at Lockgate.
@@ -16,7 +16,7 @@ pub(super) const CLUSTER: &str = "shop";
 const POLICY: &str = include_str!("shop/policy.yaml");
 
 /// Writes `gateway/lockgate.yaml` and the policy beside it, with an empty store. JSON is YAML, and easier to write right.
-pub(super) fn write_gateway(place: &Place, settings: &Settings, upstream: &Path) -> Result<PathBuf> {
+pub(super) fn write_gateway(place: &Place, settings: &Settings, kubeconfigs: &LockgateKubeconfigs) -> Result<PathBuf> {
     let store = place.join("gateway/store");
     if store.exists() {
         fs::remove_dir_all(&store).with_context(|| format!("cannot clear {}", store.display()))?;
@@ -25,7 +25,7 @@ pub(super) fn write_gateway(place: &Place, settings: &Settings, upstream: &Path)
     write_private(&console_secret, settings.console_secret.as_bytes())?;
     write_private(&place.join("gateway/policy.yaml"), POLICY.as_bytes())?;
     let file = place.join("gateway/lockgate.yaml");
-    let configuration = gateway(place, settings, &store, upstream, &console_secret);
+    let configuration = gateway(place, settings, &store, kubeconfigs, &console_secret);
     write_private(&file, format!("{configuration:#}\n").as_bytes())?;
     Ok(file)
 }
@@ -34,7 +34,7 @@ fn gateway(
     place: &Place,
     settings: &Settings,
     store: &Path,
-    upstream: &Path,
+    kubeconfigs: &LockgateKubeconfigs,
     console_secret: &Path,
 ) -> serde_json::Value {
     let ports = &settings.ports;
@@ -54,7 +54,8 @@ fn gateway(
         "clusters": [{
             "name": CLUSTER,
             "environment": "production",
-            "credential": {"kubeconfig": {"file": upstream}},
+            "credential": {"kubeconfig": {"file": kubeconfigs.upstream}},
+            "self": {"credential": {"kubeconfig": {"file": kubeconfigs.own}}},
             "impersonate": "agent",
         }],
         "policy": {"file": "policy.yaml"},

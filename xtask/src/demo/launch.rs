@@ -74,7 +74,7 @@ fn prepare(
     identity_provider: identity::Program,
 ) -> Result<Demo> {
     upstream.set_up()?;
-    let lockgate_kubeconfig = upstream.write_lockgate_kubeconfig(place)?;
+    let lockgate_kubeconfigs = upstream.write_lockgate_kubeconfigs(place)?;
     let secret = identity::write_agent_secret(place, settings)?;
     let agent_client = configuration::write_agent_client(place, settings, &secret)?;
     let ports = &settings.ports;
@@ -87,7 +87,7 @@ fn prepare(
         agent_client,
         approver_client: configuration::person_client(place, identity::APPROVER),
         auditor_client: configuration::person_client(place, identity::AUDITOR),
-        gateway_config: configuration::write_gateway(place, settings, &lockgate_kubeconfig)?,
+        gateway_config: configuration::write_gateway(place, settings, &lockgate_kubeconfigs)?,
         gateway_url: ports.gateway_url(),
         console_url: ports.console_url(),
         sign_in_url: identity::sign_in_url(settings),

@@ -23,10 +23,13 @@ pub(super) const SECRET: &str = "db";
 pub(super) const POD: &str = "toolbox";
 /// Where Lockgate's own identity lives.
 const SYSTEM_NAMESPACE: &str = "lockgate";
+/// May do nothing but impersonate the demo's agent.
 const SERVICE_ACCOUNT: &str = "lockgate";
+/// May do nothing but read Secrets.
+const SELF_SERVICE_ACCOUNT: &str = "lockgate-self";
 const MADE_BY_US: &str = "app.kubernetes.io/managed-by=lockgate-demo";
 const FIELD_MANAGER: &str = "lockgate-demo";
-/// Lockgate's own token; the supervisor gets a new one long before.
+/// Lockgate's own tokens; the supervisor gets new ones long before.
 pub(super) const TOKEN_HOURS: u64 = 24;
 const READY_WITHIN: &str = "120s";
 const GONE_WITHIN: &str = "90s";
@@ -46,6 +49,14 @@ pub(super) struct Upstream {
     pub(super) image_web: String,
     /// None with somebody's own cluster, which is not ours to end.
     pub(super) own: Option<OwnCluster>,
+}
+
+/// How Lockgate gets into the cluster.
+pub(super) struct LockgateKubeconfigs {
+    /// For agents' requests.
+    pub(super) upstream: PathBuf,
+    /// For its own reads.
+    pub(super) own: PathBuf,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -141,29 +152,38 @@ impl Upstream {
         Ok(())
     }
 
-    /// Writes a kubeconfig for Lockgate itself: a service account that may do nothing but impersonate the demo's agent.
-    pub(super) fn write_lockgate_kubeconfig(&self, place: &Place) -> Result<PathBuf> {
+    /// Writes a kubeconfig for each of Lockgate's service accounts.
+    pub(super) fn write_lockgate_kubeconfigs(&self, place: &Place) -> Result<LockgateKubeconfigs> {
         let view = ["config", "view", "--minify", "--flatten", "-o", "json"];
         let admin: AdminConfig = serde_json::from_str(&tools::output(self.kubectl().args(view))?)?;
         let cluster = admin.clusters.into_iter().next().context("the admin kubeconfig names no cluster")?.cluster;
-        self.renew_token(place)?;
-        let kubeconfig = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "lockgate",
-            "clusters": [{"name": "cluster", "cluster": cluster}],
-            "users": [{"name": "lockgate", "user": {"tokenFile": token_file(place)}}],
-            "contexts": [{"name": "lockgate", "context": {"cluster": "cluster", "user": "lockgate"}}],
-        });
-        let file = place.join("gateway/upstream.kubeconfig");
-        write_private(&file, &serde_json::to_vec_pretty(&kubeconfig)?)?;
-        Ok(file)
+        self.renew_tokens(place)?;
+        let write = |account: &str, name: &str| -> Result<PathBuf> {
+            let kubeconfig = json!({
+                "apiVersion": "v1", "kind": "Config", "current-context": "lockgate",
+                "clusters": [{"name": "cluster", "cluster": cluster}],
+                "users": [{"name": "lockgate", "user": {"tokenFile": token_file(place, account)}}],
+                "contexts": [{"name": "lockgate", "context": {"cluster": "cluster", "user": "lockgate"}}],
+            });
+            let file = place.join(name);
+            write_private(&file, &serde_json::to_vec_pretty(&kubeconfig)?)?;
+            Ok(file)
+        };
+        Ok(LockgateKubeconfigs {
+            upstream: write(SERVICE_ACCOUNT, "gateway/upstream.kubeconfig")?,
+            own: write(SELF_SERVICE_ACCOUNT, "gateway/self.kubeconfig")?,
+        })
     }
 
-    /// A new token for Lockgate's own service account, good for `TOKEN_HOURS`.
-    pub(super) fn renew_token(&self, place: &Place) -> Result<()> {
+    /// New tokens for Lockgate's own service accounts, good for `TOKEN_HOURS`.
+    pub(super) fn renew_tokens(&self, place: &Place) -> Result<()> {
         let duration = format!("--duration={TOKEN_HOURS}h");
-        let create = ["create", "token", SERVICE_ACCOUNT, "-n", SYSTEM_NAMESPACE, &duration];
-        let token = tools::output(self.kubectl().args(create)).context("a token for Lockgate's service account")?;
-        write_private(&token_file(place), token.as_bytes())
+        for account in [SERVICE_ACCOUNT, SELF_SERVICE_ACCOUNT] {
+            let create = ["create", "token", account, "-n", SYSTEM_NAMESPACE, &duration];
+            let token = tools::output(self.kubectl().args(create)).context("a token for Lockgate's service account")?;
+            write_private(&token_file(place, account), token.as_bytes())?;
+        }
+        Ok(())
     }
 
     /// Takes away what the demo made: the whole cluster if it is ours, else its namespaces and its rules.
@@ -202,8 +222,8 @@ struct AdminCluster {
     cluster: serde_json::Value,
 }
 
-fn token_file(place: &Place) -> PathBuf {
-    place.join("gateway/upstream.token")
+fn token_file(place: &Place, account: &str) -> PathBuf {
+    place.join(&format!("gateway/{account}.token"))
 }
 
 /// The name of this clone's own cluster: several clones on one machine do not share one.

@@ -227,7 +227,7 @@ impl<'p> Supervisor<'p> {
     /// The old token is good for a while yet: a failure is said, and tried again at the next turn.
     async fn renew_token(&mut self) {
         let (upstream, place) = (self.plan.upstream.clone(), self.place.clone());
-        let renewed = tokio::task::spawn_blocking(move || upstream.renew_token(&place)).await;
+        let renewed = tokio::task::spawn_blocking(move || upstream.renew_tokens(&place)).await;
         if let Err(error) = renewed.map_err(anyhow::Error::from).and_then(std::convert::identity) {
             eprintln!("· Lockgate's own token could not be renewed: {error:#}");
         }

@@ -44,6 +44,17 @@ pub struct ClusterConfig {
     /// As whom requests arrive there.
     #[serde(default)]
     pub impersonate: Impersonate,
+    /// How Lockgate itself reads the Secrets there, to mask their values wherever they appear.
+    #[serde(default, rename = "self")]
+    pub own: Option<SelfConfig>,
+}
+
+/// Lockgate's own reads of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SelfConfig {
+    /// A credential that may get, list and watch Secrets, and nothing else.
+    pub credential: CredentialConfig,
 }
 
 /// As whom requests arrive at a cluster.
@@ -132,11 +143,28 @@ impl Cluster {
     pub fn load(config: &ClusterConfig) -> Result<Self, CredentialError> {
         let fail = |reason: String| CredentialError { cluster: config.name.clone(), reason };
         check_name(&config.name).map_err(|reason| fail(reason.into()))?;
-        let found = match &config.credential {
-            CredentialConfig::Kubeconfig(reference) => kubeconfig::load(reference),
-            CredentialConfig::InCluster => in_cluster(Path::new(SERVICE_ACCOUNT_DIRECTORY), &in_cluster_server()),
-        };
-        Self::assemble(config, found.map_err(fail)?).map_err(fail)
+        Self::assemble(config, found(&config.credential).map_err(fail)?).map_err(fail)
+    }
+
+    /// The same cluster with the credential for Lockgate's own reads, if it has one.
+    pub fn load_self(&self, config: &ClusterConfig) -> Result<Option<Self>, CredentialError> {
+        let fail = |reason: String| CredentialError { cluster: config.name.clone(), reason: format!("self: {reason}") };
+        let Some(SelfConfig { credential }) = &config.own else { return Ok(None) };
+        if *credential == config.credential {
+            return Err(fail(
+                "this is the credential that agents' requests are sent with; give it one of its own, which may get, list \
+                 and watch Secrets and nothing else"
+                    .into(),
+            ));
+        }
+        let own = Self::assemble(config, found(credential).map_err(fail)?).map_err(fail)?;
+        if own.server != self.server {
+            return Err(fail(format!(
+                "its server is {}, that of the cluster's credential {}; name the same API server in both",
+                own.server, self.server
+            )));
+        }
+        Ok(Some(own))
     }
 
     fn assemble(config: &ClusterConfig, found: Found) -> Result<Self, String> {
@@ -186,6 +214,13 @@ impl Cluster {
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Cluster({} at {})", self.name, self.server)
+    }
+}
+
+fn found(credential: &CredentialConfig) -> Result<Found, String> {
+    match credential {
+        CredentialConfig::Kubeconfig(reference) => kubeconfig::load(reference),
+        CredentialConfig::InCluster => in_cluster(Path::new(SERVICE_ACCOUNT_DIRECTORY), &in_cluster_server()),
     }
 }
 

@@ -56,6 +56,7 @@ impl Fixture {
                 context: None,
             }),
             impersonate: Impersonate::Agent,
+            own: None,
         })
     }
 }
@@ -152,6 +153,7 @@ fn contexts_and_names_that_are_not_there() {
             four_eyes: false,
             credential,
             impersonate: Impersonate::Agent,
+            own: None,
         };
         Cluster::load(&config).unwrap_err().to_string()
     };

@@ -23,6 +23,11 @@ pub struct UnwritableIdentity {
     what: &'static str,
 }
 
+impl UnwritableIdentity {
+    /// A request that is none of Lockgate's own reads.
+    pub(super) const NOT_OWN: Self = Self { what: "user (it is not Lockgate itself)" };
+}
+
 /// Headers that concern one hop only (RFC 9110, section 7.6.1), and those that speak of identity or credentials.
 const NEVER_CROSS: [&str; 15] = [
     "connection",
@@ -119,7 +124,13 @@ pub fn set_identity(
             .map_err(|_| UnwritableIdentity { what: "extra's key" })?;
         headers.append(name, value("extra", text)?);
     }
-    headers.insert("audit-id", value("audit id", &audit_id.uuid().to_string())?);
+    set_own(headers, audit_id)
+}
+
+/// Sets which of our records speaks of the request; nobody is impersonated. Call it last.
+pub fn set_own(headers: &mut HeaderMap, audit_id: AuditId) -> Result<(), UnwritableIdentity> {
+    let value = HeaderValue::from_str(&audit_id.uuid().to_string());
+    headers.insert("audit-id", value.map_err(|_| UnwritableIdentity { what: "audit id" })?);
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     Ok(())
 }

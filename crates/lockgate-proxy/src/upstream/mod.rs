@@ -5,6 +5,7 @@ pub mod dial;
 pub mod headers;
 mod http1;
 mod http2;
+mod own;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use self::dial::{BoxStream, Dial, DialError, Protocol, TlsDial};
 use self::headers::{Identity, UnwritableIdentity};
 use self::http1::{Http1Lease, Http1Pool};
 use self::http2::{Http2Pool, NoFreeStream, StreamLease};
+pub use self::own::SelfUpstream;
 
 /// Limits on what is open towards one API server.
 #[derive(Debug, Clone)]
@@ -160,6 +162,15 @@ pub enum Upgraded {
     Answered(Exchange),
 }
 
+/// Who speaks to the cluster.
+#[derive(Clone, Copy)]
+enum Speaker<'s> {
+    /// An agent or a person: this user is impersonated, with what else is said about it.
+    Agent(&'s str, &'s Identity),
+    /// Lockgate itself, as its credential says.
+    Lockgate,
+}
+
 /// One API server.
 pub struct Upstream {
     cluster: Arc<Cluster>,
@@ -245,7 +256,7 @@ impl Upstream {
         let user = ticket.user().to_owned();
         let (request, receipt) = ticket.into_parts();
         let sent = async {
-            let request = self.request(request, &receipt, &user, identity).await?;
+            let request = self.request(request, &receipt, Speaker::Agent(&user, identity)).await?;
             match flow {
                 Flow::Unbounded => self.send_alone(request).await,
                 Flow::Bounded => {
@@ -276,7 +287,7 @@ impl Upstream {
         let user = ticket.user().to_owned();
         let (request, receipt) = ticket.into_parts();
         let sent = async {
-            let mut request = self.request(request, &receipt, &user, identity).await?;
+            let mut request = self.request(request, &receipt, Speaker::Agent(&user, identity)).await?;
             request.headers_mut().extend(upgrade.clone());
             request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
             let permit = self.http1.place()?;
@@ -306,8 +317,7 @@ impl Upstream {
         &self,
         request: CanonicalRequest,
         receipt: &Receipt,
-        user: &str,
-        identity: &Identity,
+        speaker: Speaker<'_>,
     ) -> Result<Request<Full<Bytes>>, SendError> {
         let target = format!("{}{}", self.cluster.server.path().trim_end_matches('/'), request.target);
         let uri: Uri = target.parse().map_err(|error: InvalidUri| SendError::Target(error.into()))?;
@@ -322,7 +332,10 @@ impl Upstream {
         if !bodiless {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
-        headers::set_identity(headers, receipt.audit_id(), user, identity)?;
+        match speaker {
+            Speaker::Agent(user, identity) => headers::set_identity(headers, receipt.audit_id(), user, identity)?,
+            Speaker::Lockgate => headers::set_own(headers, receipt.audit_id())?,
+        }
         let authorization = self.cluster.authorization(self.clock.now()).await;
         if let Some(value) = authorization.map_err(SendError::Credential)? {
             headers.insert(header::AUTHORIZATION, value);

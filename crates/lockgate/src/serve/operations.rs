@@ -29,13 +29,18 @@ pub(super) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: Ca
     }
 }
 
-/// Ready means: not draining, and the audit log takes writes.
+/// Ready means: not draining, the audit log takes writes, and the clusters' Secrets were listed or had their time. Known
+/// values that are not as they should be are said, but make nothing unready: fields are masked all the same.
 async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
     if gateway.draining.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
     }
+    let troubles: String = gateway.values.troubles().into_iter().map(|line| line + "\n").collect();
+    if gateway.values.is_starting() {
+        return (StatusCode::SERVICE_UNAVAILABLE, troubles).into_response();
+    }
     match tokio::time::timeout(READY_MAX, gateway.store.ready()).await {
-        Ok(Ok(())) => "ok\n".into_response(),
+        Ok(Ok(())) => format!("ok\n{troubles}").into_response(),
         Ok(Err(error)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the audit log is slow\n").into_response(),
     }

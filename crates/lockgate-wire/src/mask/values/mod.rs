@@ -85,6 +85,25 @@ pub enum Why {
     NoRoom,
 }
 
+impl Why {
+    /// Every reason.
+    pub const ALL: [Self; 7] =
+        [Self::TooShort, Self::TooPlain, Self::Words, Self::Public, Self::Placeholder, Self::TooLong, Self::NoRoom];
+
+    /// A word for metrics. A new one belongs into [`Why::ALL`] too.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooShort => "short",
+            Self::TooPlain => "plain",
+            Self::Words => "words",
+            Self::Public => "public",
+            Self::Placeholder => "placeholder",
+            Self::TooLong => "long",
+            Self::NoRoom => "no-room",
+        }
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
