@@ -2,6 +2,7 @@
 
 use lockgate_wire::PLACEHOLDER;
 use lockgate_wire::mask::restore::{Unrestorable, Write, fields_of_new, holds};
+use lockgate_wire::mask::{FindSecrets, Found, Reason};
 use serde_json::json;
 
 use super::*;
@@ -232,4 +233,38 @@ fn a_dry_run_does_not_try_guesses() {
     let mut expected = object.clone();
     expected.pointer_mut("/spec/template/spec/containers/0").unwrap()["image"] = json!("web:2");
     assert_eq!(DEPLOYMENTS.tried(&guess, Write::Whole, &object), expected);
+}
+
+/// Finds one value wherever it stands.
+#[derive(Debug)]
+struct OneValue;
+
+impl FindSecrets for OneValue {
+    fn find(&self, _: &[u8], text: &[u8], found: &mut Vec<Found>) {
+        let hits = memchr::memmem::find_iter(text, b"hunter2");
+        found.extend(hits.map(|start| Found { start, end: start + 7, reason: Reason::KnownValue }));
+    }
+}
+
+#[test]
+fn what_was_found_in_free_text_comes_back() {
+    let object = r#"{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"annotations":{"note":"p=hunter2, twice: hunter2"},"uid":"u","resourceVersion":"1"},"spec":{"urls":["http://a:hunter2@b/","http://c"]}}"#;
+    let masking = WIDGETS.masking().searched_by(std::sync::Arc::new(OneValue));
+    let live = Live::read(&Secret::new(object.as_bytes().to_vec()), &masking).unwrap();
+    let plan = MaskPlan::for_resource(WIDGETS.group, WIDGETS.resource, false, WIDGETS.profile);
+    let mut masker = Masker::new(plan, MaskLimits::default()).searched_by(std::sync::Arc::new(OneValue));
+    let mut shown = Vec::new();
+    masker.push(object.as_bytes(), &mut shown).unwrap();
+    masker.finish(&mut shown).unwrap();
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(!shown.contains("hunter2"));
+    let restored = |body: &str| restore(body.as_bytes(), Write::Whole, Values::AsGiven, &live, &masking);
+    assert_eq!(restored(&shown).unwrap().unwrap().body, object.as_bytes());
+    assert!(
+        restored(&shown.replace("twice", "thrice")).is_err(),
+        "the text is another: nobody knows which value is meant"
+    );
+    let test = r#"[{"op":"test","path":"/spec/urls/0","value":"x"}]"#;
+    let asked = restore(test.as_bytes(), Write::Json, Values::AsGiven, &live, &masking);
+    assert!(matches!(asked, Err(Unrestorable::Asks(_))), "a guess would be answered");
 }
