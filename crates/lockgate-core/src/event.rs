@@ -85,9 +85,25 @@ pub struct ResponseFacts {
     pub bytes: u64,
     /// How many values were masked.
     pub masked: u64,
+    /// The same by reason and key, as far as keys are told apart; text has none. Never a value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masked_keys: Vec<MaskedKey>,
     /// How many objects (of a watch: events) were left out because the caller may not see them. The caller is never told.
     #[serde(default)]
     pub hidden: u64,
+}
+
+/// How many values of an answer were masked for one reason under one key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MaskedKey {
+    /// Why: `secret`, `environment`, `found` and the like.
+    pub reason: String,
+    /// The key in a map, the name of a variable or flag; empty where there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
+    /// How many.
+    pub values: u64,
 }
 
 /// A request, as far as it was understood.

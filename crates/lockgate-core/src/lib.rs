@@ -26,7 +26,7 @@ pub use decision::{
     BlastLimit, BlastVerdict, DecidedBy, Decision, Effect, Limits, MaskProfile, Obligations, PolicyFacts, RateLimit,
     ShadowFacts,
 };
-pub use event::{Arrival, Event, EventBody, Origin, RequestFacts, ResponseFacts, Source, Writer};
+pub use event::{Arrival, Event, EventBody, MaskedKey, Origin, RequestFacts, ResponseFacts, Source, Writer};
 pub use freeze::{Clearing, Freeze, FreezeCause};
 pub use id::{ApprovalId, AuditId, FreezeId, SessionId};
 pub use record::{AuditRecord, DecisionFacts, Outcome, UpstreamFacts};

@@ -1,6 +1,7 @@
 //! The body of an answer on its way to the client: through the masker where one is owed, counted, and its end told
-//! to whoever records it. Nothing is buffered beyond one chunk.
+//! to whoever records it. Nothing is buffered beyond one chunk, and what is read ahead of the head of a small answer.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,13 +10,14 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
-use lockgate_core::ResponseFacts;
+use lockgate_core::{MaskedKey, ResponseFacts};
 use lockgate_wire::filter::FilterError;
-use lockgate_wire::mask::{MaskError, Masker};
+use lockgate_wire::mask::{MaskCount, MaskError};
 use tokio::sync::oneshot;
 
 use crate::sieve::Sieve;
 use crate::upstream::UpstreamBody;
+use crate::veil::Veil;
 
 /// What the client reads.
 pub type AnswerBody = UnsyncBoxBody<Bytes, AnswerError>;
@@ -65,7 +67,7 @@ pub(crate) fn whole(bytes: impl Into<Bytes>) -> AnswerBody {
 #[derive(Default)]
 pub(crate) struct Duties {
     pub(crate) sieve: Option<Sieve>,
-    pub(crate) masker: Option<Masker>,
+    pub(crate) veil: Option<Veil>,
     /// What the sieve has let pass already.
     pub(crate) passed: Vec<u8>,
 }
@@ -77,9 +79,11 @@ pub(crate) type Cut = Pin<Box<dyn Future<Output = AnswerError> + Send>>;
 pub(crate) struct AnswerStream {
     upstream: UpstreamBody,
     sieve: Option<Box<Sieve>>,
-    masker: Option<Box<Masker>>,
+    veil: Option<Veil>,
     /// What the sieve has let pass before the answer began.
     passed: Option<Vec<u8>>,
+    /// Read ahead of the head.
+    ahead: VecDeque<Result<Bytes, AnswerError>>,
     facts: ResponseFacts,
     /// Whether filter and masker have seen a byte; until then it has nothing to agree to (HEAD, 304).
     begun: bool,
@@ -94,12 +98,13 @@ impl AnswerStream {
     pub(crate) fn new(upstream: UpstreamBody, duties: Duties, status: u16, cut: Cut) -> (Self, Ending) {
         let (end, ending) = oneshot::channel();
         let facts = ResponseFacts { status, ..ResponseFacts::default() };
-        let Duties { sieve, masker, passed } = duties;
+        let Duties { sieve, veil, passed } = duties;
         (
             Self {
                 upstream,
                 sieve: sieve.map(Box::new),
-                masker: masker.map(Box::new),
+                veil,
+                ahead: VecDeque::new(),
                 begun: !passed.is_empty(),
                 passed: (!passed.is_empty()).then_some(passed),
                 facts,
@@ -116,6 +121,10 @@ impl AnswerStream {
         if let Some(sieve) = &self.sieve {
             self.facts.hidden = sieve.summary().hidden;
         }
+        if let Some(veil) = &self.veil {
+            self.facts.masked = veil.masked();
+            self.facts.masked_keys = masked_keys(veil);
+        }
         if let Some(sender) = self.end.take()
             && let Err(end) = sender.send(end(self.facts.clone()))
         {
@@ -123,12 +132,12 @@ impl AnswerStream {
         }
     }
 
-    fn give(&mut self, bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+    fn give(&mut self, bytes: Bytes) -> Poll<Option<Result<Bytes, AnswerError>>> {
         self.facts.bytes = self.facts.bytes.saturating_add(bytes.len() as u64);
-        Poll::Ready(Some(Ok(Frame::data(bytes))))
+        Poll::Ready(Some(Ok(bytes)))
     }
 
-    fn fail(&mut self, error: AnswerError) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+    fn fail(&mut self, error: AnswerError) -> Poll<Option<Result<Bytes, AnswerError>>> {
         let reason = match &error {
             AnswerError::Mask(error) => format!("masking stopped the answer: {error}"),
             AnswerError::Filter(error) => format!("filtering stopped the answer: {error}"),
@@ -152,21 +161,32 @@ impl AnswerStream {
     }
 
     fn masked(&mut self, data: Bytes) -> Result<Bytes, AnswerError> {
-        let Some(masker) = &mut self.masker else { return Ok(data) };
+        let Some(veil) = &mut self.veil else { return Ok(data) };
         let mut masked = Vec::with_capacity(data.len().saturating_add(64));
-        masker.push(&data, &mut masked).map_err(AnswerError::Mask)?;
+        veil.push(&data, &mut masked).map_err(AnswerError::Mask)?;
         Ok(masked.into())
     }
 }
 
-impl Body for AnswerStream {
-    type Data = Bytes;
-    type Error = AnswerError;
+impl AnswerStream {
+    /// Reads up to so many bytes of what the client will get, or all of it, before the head has left. An error is told when
+    /// its turn comes.
+    pub(crate) async fn read_ahead(&mut self, bytes_max: usize) {
+        let mut bytes = 0;
+        while bytes < bytes_max
+            && let Some(next) = std::future::poll_fn(|context| self.poll_next(context)).await
+        {
+            bytes += next.as_ref().map_or(0, Bytes::len);
+            self.ahead.push_back(next);
+        }
+    }
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+    /// What was masked in `about`, in words for a header, if all of the answer was read ahead.
+    pub(crate) fn masked_in(&self, about: &str) -> Option<String> {
+        self.veil.as_ref().filter(|_| self.finished)?.warning(about)
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, AnswerError>>> {
         if self.finished {
             return Poll::Ready(None);
         }
@@ -184,7 +204,7 @@ impl Body for AnswerStream {
         loop {
             let frame = match Pin::new(&mut self.upstream).poll_frame(context) {
                 Poll::Ready(frame) => frame,
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return self.poll_quiet(context),
             };
             match frame {
                 Some(Ok(frame)) => {
@@ -206,42 +226,80 @@ impl Body for AnswerStream {
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        let untouched = self.masker.is_none() && self.sieve.is_none();
-        // What was read before is still to come, though the upstream has nothing more.
-        self.finished || (self.passed.is_none() && (untouched || !self.begun) && self.upstream.is_end_stream())
+    /// Nothing has come: what was withheld of a text may go after a while.
+    fn poll_quiet(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, AnswerError>>> {
+        let Some(veil) = &mut self.veil else { return Poll::Pending };
+        let mut released = Vec::new();
+        match veil.poll_quiet(context, &mut released) {
+            Poll::Ready(()) => self.give(released.into()),
+            Poll::Pending => Poll::Pending,
+        }
     }
 
-    fn size_hint(&self) -> SizeHint {
-        let changed = self.masker.is_some() || self.sieve.is_some() || self.passed.is_some();
-        if changed { SizeHint::default() } else { self.upstream.size_hint() }
-    }
-}
-
-impl AnswerStream {
     /// The upstream's body is read to its end: filter and masker must agree that it is one.
-    fn poll_last_words(&mut self) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+    fn poll_last_words(&mut self) -> Poll<Option<Result<Bytes, AnswerError>>> {
         if let Some(sieve) = &mut self.sieve
             && self.begun
             && let Err(error) = sieve.finish()
         {
             return self.fail(AnswerError::Filter(error));
         }
-        let Some(mut masker) = self.masker.take() else {
+        let mut last = Vec::new();
+        if let Some(veil) = &mut self.veil
+            && let Err(error) = veil.finish(&mut last)
+        {
+            return self.fail(AnswerError::Mask(error));
+        }
+        if last.is_empty() {
             self.tell(End::Completed);
             return Poll::Ready(None);
-        };
-        let mut last = Vec::new();
-        match masker.finish(&mut last) {
-            Ok(summary) => {
-                self.facts.masked = summary.masked;
-                let given = self.give(last.into());
-                self.tell(End::Completed);
-                given
-            }
-            Err(error) => self.fail(AnswerError::Mask(error)),
+        }
+        let given = self.give(last.into());
+        self.tell(End::Completed);
+        given
+    }
+}
+
+impl Body for AnswerStream {
+    type Data = Bytes;
+    type Error = AnswerError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        match self.ahead.pop_front() {
+            Some(next) => Poll::Ready(Some(next.map(Frame::data))),
+            None => self.poll_next(context).map(|next| next.map(|next| next.map(Frame::data))),
         }
     }
+
+    fn is_end_stream(&self) -> bool {
+        let untouched = self.veil.is_none() && self.sieve.is_none();
+        // What was read before is still to come, though the upstream has nothing more.
+        let nothing_more = self.passed.is_none() && (untouched || !self.begun) && self.upstream.is_end_stream();
+        self.ahead.is_empty() && (self.finished || nothing_more)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let ahead = self.ahead.iter().flatten().map(|bytes| bytes.len() as u64).sum();
+        if self.finished {
+            let broken = self.ahead.iter().any(Result::is_err);
+            return if broken { SizeHint::default() } else { SizeHint::with_exact(ahead) };
+        }
+        let changed = self.veil.is_some() || self.sieve.is_some() || self.passed.is_some() || !self.ahead.is_empty();
+        if changed { SizeHint::default() } else { self.upstream.size_hint() }
+    }
+}
+
+fn masked_keys(veil: &Veil) -> Vec<MaskedKey> {
+    let counts = veil.counts().map(|counts| counts.by_key()).unwrap_or_default();
+    let told = |count: &MaskCount| MaskedKey {
+        reason: count.reason.name().to_owned(),
+        key: count.key.clone(),
+        values: count.values,
+    };
+    counts.iter().map(told).collect()
 }
 
 impl Drop for AnswerStream {

@@ -16,6 +16,7 @@ mod session;
 mod sieve;
 pub mod upstream;
 pub mod values;
+mod veil;
 
 pub use answer::{AnswerBody, AnswerError};
 pub use gateway::{Gateway, Limits};

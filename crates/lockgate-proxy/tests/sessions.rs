@@ -341,3 +341,53 @@ async fn a_freeze_ends_live_sessions() {
     assert!(said.contains("agent frozen"), "{said}");
     assert_eq!(ended(&world).await.end_reason.as_deref(), Some("agent frozen"));
 }
+
+/// Looks like a key of AWS, whose documentation made it up.
+const KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+#[tokio::test]
+async fn leak_row_16_what_a_process_prints_is_masked_over_messages_and_so_is_the_recording() {
+    let world = world(process(|mut socket| async move {
+        let line = format!("AWS_SECRET_ACCESS_KEY={KEY}\nPATH=/bin\n");
+        for piece in line.as_bytes().chunks(9) {
+            socket.send(message(1, piece)).await.unwrap();
+            socket.send(message(2, piece)).await.unwrap();
+        }
+        // No line break follows: what waits leaves before the last word.
+        socket.send(message(1, format!("password={}", &KEY[..20]).as_bytes())).await.unwrap();
+        socket.send(message(3, SUCCESS)).await.unwrap();
+        socket.close(None).await.ok();
+    }))
+    .await;
+    let mut socket = exec(&world, EXEC, "v5.channel.k8s.io").await;
+    let channels = read_all(&mut socket).await;
+    let line = format!("AWS_SECRET_ACCESS_KEY={}\nPATH=/bin\n", "*".repeat(KEY.len()));
+    assert_eq!(String::from_utf8_lossy(&channels[&1]), format!("{line}password={}", "*".repeat(20)));
+    assert_eq!(String::from_utf8_lossy(&channels[&2]), line);
+    assert_eq!(channels[&3], SUCCESS);
+    let recorded = recorded(&world, &ended(&world).await).await;
+    assert_eq!(recorded[&Channel::Stdout], channels[&1], "what is kept is what was seen");
+    assert_eq!(recorded[&Channel::Stderr], channels[&2]);
+    assert_eq!(world.records().await.pop().unwrap().response.unwrap().masked, 3);
+}
+
+#[tokio::test]
+async fn a_prompt_that_begins_like_a_secret_does_not_wait() {
+    let world = world(process(|mut socket| async move {
+        socket.send(message(1, b"AKI")).await.unwrap();
+        // Ends when the client has seen it.
+        while let Some(Ok(Message::Binary(bytes))) = socket.next().await {
+            if bytes[0] == 0 {
+                break;
+            }
+        }
+        socket.send(message(3, SUCCESS)).await.unwrap();
+        socket.close(None).await.ok();
+    }))
+    .await;
+    let mut socket = exec(&world, EXEC, "v5.channel.k8s.io").await;
+    let prompt = tokio::time::timeout(DEADLINE, socket.next()).await.expect("it does not wait").unwrap().unwrap();
+    assert_eq!(prompt, message(1, b"AKI"));
+    socket.send(message(0, b"\n")).await.unwrap();
+    read_all(&mut socket).await;
+}

@@ -175,7 +175,10 @@ impl World {
         let permit = admit(&decision, None).unwrap();
         let (_, receipt) = call.open(permit, request, "agent:agent".into()).await.unwrap().into_parts();
         self.clock.advance(Duration::from_millis(42));
-        receipt.close(status, ResponseFacts { status, bytes: 18_233, masked: 2, hidden: 0 }).await.unwrap();
+        receipt
+            .close(status, ResponseFacts { status, bytes: 18_233, masked: 2, ..ResponseFacts::default() })
+            .await
+            .unwrap();
         id
     }
 

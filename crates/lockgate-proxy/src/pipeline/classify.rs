@@ -76,6 +76,7 @@ pub(super) async fn classify(gateway: &Gateway, identified: Identified) -> Resul
         body,
         object,
         observed: Observed::NotRead,
+        may_create: false,
         reviewed: None,
         unreadable: None,
         restoring: None,
@@ -209,9 +210,10 @@ pub(crate) fn action(info: &RequestInfo, options: &Options, object: Option<&serd
     action
 }
 
-/// A create names its object in the body.
+/// A create names its object in the body. An empty name is none: the API server makes one of `generateName`.
 fn created_name(info: &RequestInfo, object: Option<&serde_json::Value>) -> Option<String> {
-    (info.verb == Verb::Create).then(|| object?.pointer("/metadata/name")?.as_str().map(str::to_owned)).flatten()
+    let name = (info.verb == Verb::Create).then(|| object?.pointer("/metadata/name")?.as_str()).flatten();
+    name.filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
 /// Lower-case hexadecimal.

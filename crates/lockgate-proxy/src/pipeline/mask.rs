@@ -11,7 +11,7 @@ use lockgate_policy::View;
 use lockgate_wire::accept::{self, AnswerForm, UpstreamAccept, Wanted};
 use lockgate_wire::filter::{FilterSummary, Form};
 use lockgate_wire::mask::restore::Masking;
-use lockgate_wire::mask::{MaskLimits, MaskPlan, Masker, Profile};
+use lockgate_wire::mask::{MaskLimits, Scan, TextLimits, TextMasker};
 use lockgate_wire::review::Review;
 use lockgate_wire::{RequestInfo, WireError, status};
 
@@ -21,9 +21,19 @@ use crate::gateway::Gateway;
 use crate::sieve::{self, Sieve};
 use crate::upstream::headers::clean_response;
 use crate::upstream::{Exchange, UpstreamBody};
+use crate::veil::Veil;
 
 /// Until enough of one object must have arrived to tell whether the caller may see it.
 const OBJECT_READ_MAX: Duration = Duration::from_secs(30);
+
+/// An answer about one object is read so far before its head leaves, which says what is masked in it.
+const AHEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// And no longer than this.
+const AHEAD_READ_MAX: Duration = Duration::from_secs(1);
+
+/// Instead of a warning that cannot be told with its secrets masked.
+const MASKED_WARNING: &str = "299 lockgate \"a warning is masked\"";
 
 /// Told with every list and watch that holds a part. Never how much is missing.
 const FILTERED: &str = "299 lockgate \"only objects that your rules let you see are listed\"";
@@ -65,11 +75,8 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
     };
     let (head, mut body) = response.into_parts();
     let Way { info, view, review, action, mask, message, caller, .. } = *way;
-    let masker = (form == AnswerForm::Json && mask == MaskProfile::Strict && info.is_resource()).then(|| {
-        let watch = action.stream == Stream::Watch;
-        let plan = MaskPlan::for_resource(&info.api_group, &info.resource, watch, profile(mask));
-        Masker::new(plan, MaskLimits::default())
-    });
+    let scan = Scan { values: None, detectors: true };
+    let veil = Veil::of(&info, form, mask, &scan);
     let is_partial = view.as_ref().is_some_and(View::is_partial);
     let one = sieve::form(&info) == Form::One;
     if is_partial && one && head.status == StatusCode::NOT_FOUND {
@@ -77,7 +84,7 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
     }
     let filters = form == AnswerForm::Json && head.status.is_success();
     let sieve = view.filter(|_| filters).map(|view| Sieve::new(&info, view, gateway.clock().clone()));
-    let mut duties = Duties { sieve, masker, passed: Vec::new() };
+    let mut duties = Duties { sieve, veil, passed: Vec::new() };
     if one && let Some(sieve) = &mut duties.sieve {
         match hold_back(gateway, sieve, &mut body).await {
             Ok(passed) => duties.passed = passed,
@@ -92,20 +99,60 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
             Err(refusal) => return Err(Stop::failed(receipt, refusal)),
         }
     }
-    let changed = duties.sieve.is_some() || duties.masker.is_some() || review.is_some();
+    let keeps_length = duties.veil.as_ref().is_none_or(Veil::keeps_length);
+    let changed = duties.sieve.is_some() || !keeps_length || review.is_some();
+    let tells = one && duties.veil.is_some() && !keeps_length;
     let cut = cut(gateway, action.stream, &caller);
-    let (stream, ending) = AnswerStream::new(body, duties, head.status.as_u16(), cut);
+    let (mut stream, ending) = AnswerStream::new(body, duties, head.status.as_u16(), cut);
+    let masked = if tells { masked_in(&mut stream, &info).await } else { None };
     let mut answer = Response::new(crate::answer::AnswerBody::new(stream));
     *answer.status_mut() = head.status;
     *answer.headers_mut() = clean_response(&head.headers);
+    if mask != MaskProfile::Off {
+        mask_warnings(answer.headers_mut(), &scan);
+    }
     if changed {
         answer.headers_mut().remove(header::CONTENT_LENGTH);
     }
-    let message = message.and_then(|message| HeaderValue::try_from(status::warning(&message)).ok());
-    for warning in [warning, message].into_iter().flatten() {
+    let own = |text: &str| HeaderValue::try_from(status::warning(text)).ok();
+    let told = [warning, message.as_deref().and_then(own), masked.as_deref().and_then(own)];
+    for warning in told.into_iter().flatten() {
         answer.headers_mut().append(header::WARNING, warning);
     }
     Ok(Masked::Answer { response: answer, receipt, ending, upstream_status: head.status.as_u16() })
+}
+
+/// Admission tells clients in headers what it thinks of their objects, and may quote them.
+fn mask_warnings(headers: &mut HeaderMap, scan: &Scan) {
+    let header::Entry::Occupied(mut warnings) = headers.entry(header::WARNING) else { return };
+    for warning in warnings.iter_mut() {
+        let mut text = TextMasker::new(scan.clone(), TextLimits::default());
+        let mut masked = Vec::with_capacity(warning.len());
+        text.push(warning.as_bytes(), &mut masked);
+        if text.finish(&mut masked).masked > 0 {
+            *warning = HeaderValue::from_bytes(&masked).unwrap_or(HeaderValue::from_static(MASKED_WARNING));
+        }
+    }
+}
+
+/// What is masked in the answer about one object, if that is so small that it is known before the head leaves.
+async fn masked_in(stream: &mut AnswerStream, info: &RequestInfo) -> Option<String> {
+    if tokio::time::timeout(AHEAD_READ_MAX, stream.read_ahead(AHEAD_BYTES_MAX)).await.is_err() {
+        tracing::debug!("an answer is slow; its head leaves before what is masked in it is known");
+    }
+    let kind = singular(&info.resource);
+    stream.masked_in(&info.name.as_ref().map_or_else(|| kind.clone(), |name| format!("{kind} {name}")))
+}
+
+/// `secret` for `secrets`: what people call one of them. Kinds with plurals of their own stay as they are.
+fn singular(resource: &str) -> String {
+    let one = match resource {
+        "endpoints" => resource,
+        _ if resource.ends_with("sses") => resource.strip_suffix("es").unwrap_or(resource),
+        _ if resource.ends_with("ies") => return format!("{}y", resource.strip_suffix("ies").unwrap_or(resource)),
+        _ => resource.strip_suffix('s').unwrap_or(resource),
+    };
+    one.to_owned()
 }
 
 /// What ends an answer early: the gateway's own end, and for what may go on for ever the end of the caller's token. What a

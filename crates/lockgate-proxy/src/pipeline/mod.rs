@@ -113,6 +113,8 @@ struct Understood {
     object: Option<serde_json::Value>,
     /// What stands at the target, where it was read.
     observed: preview::Observed,
+    /// Nothing is known to stand at the target of an apply or a PUT, which would create it then.
+    may_create: bool,
     /// What stands in the fields that the request changes: what a reviewer sees as "before".
     reviewed: Option<serde_json::Value>,
     /// Why the target could not be read, where the verdict depends on it.

@@ -254,8 +254,12 @@ async fn read(gateway: &Gateway, parent: &Understood, path: &str, sees: Sees) ->
             let hidden = status.is_success() && view.is_some_and(hides);
             // What the agent may not see is not there, for the agent.
             let status = if hidden { StatusCode::NOT_FOUND } else { status };
-            let facts =
-                ResponseFacts { status: status.as_u16(), bytes: bytes.len() as u64, masked: 0, hidden: hidden.into() };
+            let facts = ResponseFacts {
+                status: status.as_u16(),
+                bytes: bytes.len() as u64,
+                hidden: hidden.into(),
+                ..ResponseFacts::default()
+            };
             exchange.receipt.close(status.as_u16(), facts).await?;
             Ok((status, Read { bytes: Secret::new(bytes.to_vec()), mask: decision.obligations.mask }))
         }

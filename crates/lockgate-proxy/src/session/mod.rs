@@ -2,6 +2,7 @@
 //! client sees 101 only once the recording exists. The recorder is in the path: a slow one makes a slow session, a
 //! dead one ends it (invariant 10).
 
+mod output;
 mod recorder;
 mod relay;
 mod standing;
@@ -11,10 +12,12 @@ use std::sync::Arc;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use lockgate_auth::Authenticated;
-use lockgate_core::{Outcome, ResponseFacts, Session, Stream};
+use lockgate_core::{MaskProfile, Outcome, ResponseFacts, Session, Stream};
 use lockgate_store::{Receipt, Recorder, StoreError};
 use lockgate_wire::channel::{Offer, Protocol};
+use lockgate_wire::mask::Scan;
 
+use self::output::Output;
 use self::relay::{Ended, Relay};
 use crate::answer::{AnswerBody, whole};
 use crate::gateway::Gateway;
@@ -72,16 +75,23 @@ pub(crate) async fn open(
         return Err(Stop::failed(receipt, Refusal::Recorder(error)));
     }
     gateway.metrics.session_opened();
+    let output = masks(&way).then(|| Output::new(&Scan { values: None, detectors: true }));
     let context = Arc::clone(gateway);
     gateway.tasks.spawn(async move {
         let audit_id = receipt.audit_id();
-        if let Err(error) = run(&context, handshake, stream, (protocol, way.caller), recorder, receipt).await {
+        let process = (protocol, way.caller, output);
+        if let Err(error) = run(&context, handshake, stream, process, recorder, receipt).await {
             context.metrics.unrecorded();
             tracing::error!(%audit_id, %error, "the end of a session could not be recorded; the sweeper will close it");
         }
         context.metrics.session_closed();
     });
     Ok(switching(&head))
+}
+
+/// Whether what comes back is a process' output that has to be masked. The bytes of a forwarded port are nobody's text.
+fn masks(way: &Way) -> bool {
+    way.mask != MaskProfile::Off && matches!(way.action.stream, Stream::Exec | Stream::Attach)
 }
 
 fn new_session(gateway: &Gateway, way: &Way, protocol: Protocol, receipt: &Receipt) -> Session {
@@ -123,15 +133,16 @@ async fn run(
     gateway: &Gateway,
     handshake: Handshake,
     upstream: BoxStream,
-    (protocol, caller): (Protocol, Authenticated),
+    (protocol, caller, output): (Protocol, Authenticated, Option<Output>),
     recorder: Recorder,
     receipt: Receipt,
 ) -> Result<(), StoreError> {
     let ended = match handshake.client.await {
-        Ok(client) => Relay::new(gateway, protocol, recorder, caller).run(client, upstream).await,
+        Ok(client) => Relay::new(gateway, protocol, recorder, caller, output).run(client, upstream).await,
         Err(_) => Ended::before_it_began(recorder),
     };
-    let response = ResponseFacts { status: 101, bytes: ended.bytes_to_client, ..ResponseFacts::default() };
+    let (bytes, masked) = (ended.bytes_to_client, ended.masked);
+    let response = ResponseFacts { status: 101, bytes, masked, ..ResponseFacts::default() };
     let recorded = ended.seal().await;
     let (reason, recorded_whole) = match &recorded {
         Ok(reason) => (*reason, true),

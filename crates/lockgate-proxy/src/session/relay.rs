@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_util::sync::CancellationToken;
 
+use super::output::Output;
 use super::recorder::{Tape, tape};
 use super::standing::Standing;
 use crate::gateway::Gateway;
@@ -68,12 +69,21 @@ pub(super) struct Ended {
     recorder: Recorder,
     recorded: Result<(), StoreError>,
     pub(super) bytes_to_client: u64,
+    /// How many secrets were masked in its output.
+    pub(super) masked: u64,
 }
 
 impl Ended {
     /// The client went away between our 101 and its first byte.
     pub(super) const fn before_it_began(recorder: Recorder) -> Self {
-        Self { reason: Reason::ClientClosed, exit_code: None, recorder, recorded: Ok(()), bytes_to_client: 0 }
+        Self {
+            reason: Reason::ClientClosed,
+            exit_code: None,
+            recorder,
+            recorded: Ok(()),
+            bytes_to_client: 0,
+            masked: 0,
+        }
     }
 
     /// Seals the recording; the reason, or why the recording is not whole.
@@ -95,6 +105,15 @@ pub(super) struct Relay {
     standing: Standing,
     /// Until the token that opened it expires.
     token_left: Duration,
+    output: Option<Output>,
+}
+
+/// Resolves with what of the output may go because the process is quiet.
+async fn quiet(output: &mut Option<Output>) -> (Channel, Vec<u8>) {
+    match output {
+        Some(output) => std::future::poll_fn(|context| output.poll_quiet(context)).await,
+        None => std::future::pending().await,
+    }
 }
 
 type Socket = WebSocketStream<BoxStream>;
@@ -117,12 +136,24 @@ struct Way<'w> {
     last: &'w watch::Sender<Instant>,
     bytes: u64,
     status: Vec<u8>,
+    /// Masks what a process writes.
+    output: Option<Output>,
 }
 
 impl Way<'_> {
     /// Relays until this side closes, breaks, or cannot be recorded.
     async fn run(&mut self) -> Stopped {
-        while let Some(message) = self.from.next().await {
+        loop {
+            let message = tokio::select! {
+                message = self.from.next() => message,
+                (channel, bytes) = quiet(&mut self.output) => {
+                    if let Err(stopped) = self.pass(channel, bytes).await {
+                        return stopped;
+                    }
+                    continue;
+                }
+            };
+            let Some(message) = message else { return Stopped::Lost };
             self.last.send_replace(Instant::now());
             let payload = match message {
                 Ok(Message::Binary(payload)) => payload,
@@ -137,11 +168,45 @@ impl Way<'_> {
                 return stopped;
             }
         }
-        Stopped::Lost
+    }
+
+    /// Masked, recorded, delivered, in this order: neither a recording nor a client sees more than the other.
+    async fn deliver(&mut self, message: Bytes) -> Result<(), Stopped> {
+        let frame = self.protocol.frame(self.direction, &message).map_err(|_| Stopped::Malformed)?;
+        let Some(output) = &mut self.output else { return self.send(message).await };
+        match output.push(&frame) {
+            Some(masked) if masked.is_empty() && !frame.payload.is_empty() => Ok(()),
+            Some(masked) => self.pass(frame.channel, masked).await,
+            None => {
+                // The process' last word follows all of its output.
+                self.flush().await?;
+                self.send(message).await
+            }
+        }
+    }
+
+    /// Lets go what of the output still waits.
+    async fn flush(&mut self) -> Result<(), Stopped> {
+        for channel in [Channel::Stdout, Channel::Stderr] {
+            let last = self.output.as_mut().map(|output| output.finish(channel)).unwrap_or_default();
+            if !last.is_empty() {
+                self.pass(channel, last).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of a channel of the process, as a message of their own.
+    async fn pass(&mut self, channel: Channel, bytes: Vec<u8>) -> Result<(), Stopped> {
+        let number = if channel == Channel::Stderr { 2 } else { 1 };
+        let mut message = Vec::with_capacity(bytes.len() + 1);
+        message.push(number);
+        message.extend_from_slice(&bytes);
+        self.send(message.into()).await
     }
 
     /// Recorded first; delivered after.
-    async fn deliver(&mut self, message: Bytes) -> Result<(), Stopped> {
+    async fn send(&mut self, message: Bytes) -> Result<(), Stopped> {
         let frame = self.protocol.frame(self.direction, &message).map_err(|_| Stopped::Malformed)?;
         if frame.kind == FrameKind::Data {
             let (channel, payload) = (frame.channel, message.slice_ref(frame.payload));
@@ -157,7 +222,13 @@ impl Way<'_> {
 }
 
 impl Relay {
-    pub(super) fn new(gateway: &Gateway, protocol: Protocol, recorder: Recorder, caller: Authenticated) -> Self {
+    pub(super) fn new(
+        gateway: &Gateway,
+        protocol: Protocol,
+        recorder: Recorder,
+        caller: Authenticated,
+        output: Option<Output>,
+    ) -> Self {
         Self {
             protocol,
             recorder,
@@ -166,6 +237,7 @@ impl Relay {
             ending: gateway.ending.clone(),
             token_left: caller.expires_at.since(gateway.clock().now()),
             standing: Standing::new(gateway.store.clone(), caller.subject),
+            output,
         }
     }
 
@@ -187,10 +259,11 @@ impl Relay {
             standing: self.standing,
             token_left: self.token_left,
         };
-        let relaying = between(client, upstream, tape, self.protocol, limits);
-        let ((reason, status, bytes), (recorder, recorded)) = tokio::join!(relaying, writing);
+        let relaying = between(client, upstream, tape, (self.protocol, self.output), limits);
+        let (over, (recorder, recorded)) = tokio::join!(relaying, writing);
+        let Over { reason, status, bytes, masked } = over;
         let exit_code = exit_code(&status);
-        Ended { reason, exit_code, recorder, recorded, bytes_to_client: bytes }
+        Ended { reason, exit_code, recorder, recorded, bytes_to_client: bytes, masked }
     }
 }
 
@@ -228,13 +301,21 @@ impl Limits {
     }
 }
 
+/// What is known when both directions are over.
+struct Over {
+    reason: Reason,
+    status: Vec<u8>,
+    bytes: u64,
+    masked: u64,
+}
+
 async fn between(
     client: Socket,
     upstream: Socket,
     tape: Tape,
-    protocol: Protocol,
+    (protocol, output): (Protocol, Option<Output>),
     limits: Limits,
-) -> (Reason, Vec<u8>, u64) {
+) -> Over {
     let (mut to_client, mut from_client) = client.split();
     let (mut to_upstream, mut from_upstream) = upstream.split();
     let (last, watching) = watch::channel(Instant::now());
@@ -247,6 +328,7 @@ async fn between(
         last: &last,
         bytes: 0,
         status: Vec::new(),
+        output: None,
     };
     let mut outward = Way {
         from: &mut from_upstream,
@@ -257,6 +339,7 @@ async fn between(
         last: &last,
         bytes: 0,
         status: Vec::new(),
+        output,
     };
     let (reason, mut close) = {
         let outward_run = outward.run();
@@ -279,6 +362,9 @@ async fn between(
             reason = limits.reached(&watching) => (reason, None),
         }
     };
+    if reason != Reason::RecorderFailed && outward.flush().await.is_err() {
+        tracing::debug!("the last output of a session reached nobody");
+    }
     let status = std::mem::take(&mut outward.status);
     let mut bytes = outward.bytes;
     let reason = if reason == Reason::UpstreamLost && !status.is_empty() { Reason::Completed } else { reason };
@@ -290,9 +376,10 @@ async fn between(
         // kubectl reads the error channel only from a session that was closed as a whole one is.
         close = Some(CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() });
     }
+    let masked = outward.output.as_ref().map_or(0, Output::masked);
     drop((inward, outward));
     farewell(to_client, from_client, to_upstream, reason, close).await;
-    (reason, status, bytes)
+    Over { reason, status, bytes, masked }
 }
 
 const fn completed(stopped: &Stopped) -> Reason {

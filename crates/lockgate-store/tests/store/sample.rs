@@ -88,7 +88,7 @@ pub(crate) fn request() -> CanonicalRequest {
 }
 
 pub(crate) fn answer(status: u16) -> ResponseFacts {
-    ResponseFacts { status, bytes: 10, masked: 1, hidden: 0 }
+    ResponseFacts { status, bytes: 10, masked: 1, ..ResponseFacts::default() }
 }
 
 pub(crate) fn call(store: &Store) -> CallLog {

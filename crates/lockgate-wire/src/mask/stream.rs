@@ -129,6 +129,11 @@ impl TextMasker {
         self.summary
     }
 
+    /// How many runs of bytes have been masked so far.
+    pub const fn masked(&self) -> u64 {
+        self.summary.masked
+    }
+
     /// Bytes that wait for what follows.
     pub fn withheld_bytes(&self) -> usize {
         self.window.bytes.len() - self.window.passed
