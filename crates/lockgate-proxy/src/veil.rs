@@ -13,9 +13,16 @@ use lockgate_wire::accept::AnswerForm;
 use lockgate_wire::mask::{MaskCounts, MaskError, MaskLimits, MaskPlan, Masker, Profile, Scan, TextLimits, TextMasker};
 use tokio::time::Sleep;
 
+use crate::gateway::Gateway;
+
 /// How long nothing must have come until a stream of text counts as quiet: then a short beginning of what might be a secret is
 /// let go, so that nobody waits for a prompt.
 pub(crate) const QUIET: Duration = Duration::from_millis(50);
+
+/// What is looked for in the answers of a cluster.
+pub(crate) fn scan(gateway: &Gateway, cluster: &str) -> Scan {
+    Scan { values: gateway.values.of(cluster), detectors: true }
+}
 
 /// The masker of one answer.
 pub(crate) enum Veil {

@@ -354,7 +354,7 @@ async fn leak_row_16_what_a_process_prints_is_masked_over_messages_and_so_is_the
             socket.send(message(2, piece)).await.unwrap();
         }
         // No line break follows: what waits leaves before the last word.
-        socket.send(message(1, format!("password={}", &KEY[..20]).as_bytes())).await.unwrap();
+        socket.send(message(1, format!("password={}", KEY.get(..20).unwrap()).as_bytes())).await.unwrap();
         socket.send(message(3, SUCCESS)).await.unwrap();
         socket.close(None).await.ok();
     }))

@@ -2,13 +2,17 @@
 //! was; and the caller and the record are told what was masked in an object. In process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use lockgate_proxy::gateway::Limits;
 use lockgate_proxy::upstream::dial::Protocol;
+use lockgate_wire::mask::{KnownValues, ValueLabel, ValueLimits};
 use testkit::api_server::{ApiServer, Reply, Seen};
 use testkit::gateway::{DEADLINE, World, request};
 use tokio::sync::mpsc;
@@ -134,6 +138,30 @@ async fn leak_row_14_a_message_that_holds_a_secret_is_masked_and_nothing_else_of
     let events = world().await.get("/api/v1/namespaces/shop/events").await.text();
     assert!(!events.contains(KEY) && events.contains("**masked by lockgate: found**"), "{events}");
     assert!(events.contains(r#"attempt 1","n":1.50}"#), "{events}");
+}
+
+#[tokio::test]
+async fn leak_rows_13_and_15_a_value_that_is_known_is_masked_wherever_it_comes_by() {
+    /// No detector knows it. Of 18 bytes: in base64 no character of it holds bits of a neighbour.
+    const VALUE: &str = "tulip-Orange7-cana";
+    let api = ApiServer::new(Protocol::Http2, |seen: Seen| {
+        let encoded = STANDARD.encode(VALUE);
+        if seen.target.ends_with("/log") {
+            return Reply::status(200, "text/plain", &format!("a {VALUE} b {encoded} c\n"));
+        }
+        Reply::json(&format!(r#"{{"kind":"Event","apiVersion":"v1","message":"a {VALUE} b {encoded} c"}}"#))
+    });
+    let world = World::new(POLICY, api, Limits::default()).await;
+    let label = ValueLabel { namespace: "shop".into(), secret: "db".into(), key: "password".into() };
+    let mut values = KnownValues::builder(ValueLimits::default());
+    values.add(label, VALUE.as_bytes());
+    world.gateway.values.publish("shop", Arc::new(values.build().0));
+    let log = world.get(LOG).await.text();
+    assert_eq!(log, format!("a {} b {} c\n", "*".repeat(VALUE.len()), "*".repeat(STANDARD.encode(VALUE).len())));
+    let found = "**masked by lockgate: found**";
+    let event = world.get("/api/v1/namespaces/shop/events/e").await;
+    assert!(event.text().contains(&format!("a {found} b {found} c")), "{}", event.text());
+    assert_eq!(event.head.headers["warning"], "299 lockgate \"2 values masked in event e\"");
 }
 
 #[tokio::test]

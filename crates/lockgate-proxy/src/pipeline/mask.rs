@@ -21,7 +21,7 @@ use crate::gateway::Gateway;
 use crate::sieve::{self, Sieve};
 use crate::upstream::headers::clean_response;
 use crate::upstream::{Exchange, UpstreamBody};
-use crate::veil::Veil;
+use crate::veil::{self, Veil};
 
 /// Until enough of one object must have arrived to tell whether the caller may see it.
 const OBJECT_READ_MAX: Duration = Duration::from_secs(30);
@@ -74,8 +74,8 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
         Err(refusal) => return Err(Stop::failed(receipt, refusal)),
     };
     let (head, mut body) = response.into_parts();
+    let scan = veil::scan(gateway, &way.upstream.cluster().name);
     let Way { info, view, review, action, mask, message, caller, .. } = *way;
-    let scan = Scan { values: None, detectors: true };
     let veil = Veil::of(&info, form, mask, &scan);
     let is_partial = view.as_ref().is_some_and(View::is_partial);
     let one = sieve::form(&info) == Form::One;

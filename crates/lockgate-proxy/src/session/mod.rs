@@ -15,7 +15,6 @@ use lockgate_auth::Authenticated;
 use lockgate_core::{MaskProfile, Outcome, ResponseFacts, Session, Stream};
 use lockgate_store::{Receipt, Recorder, StoreError};
 use lockgate_wire::channel::{Offer, Protocol};
-use lockgate_wire::mask::Scan;
 
 use self::output::Output;
 use self::relay::{Ended, Relay};
@@ -23,6 +22,7 @@ use crate::answer::{AnswerBody, whole};
 use crate::gateway::Gateway;
 use crate::pipeline::{Handshake, Refusal, Stop, Way};
 use crate::upstream::dial::BoxStream;
+use crate::veil;
 
 /// The cluster's side after its 101.
 pub(crate) struct Switched {
@@ -75,7 +75,7 @@ pub(crate) async fn open(
         return Err(Stop::failed(receipt, Refusal::Recorder(error)));
     }
     gateway.metrics.session_opened();
-    let output = masks(&way).then(|| Output::new(&Scan { values: None, detectors: true }));
+    let output = masks(&way).then(|| Output::new(&veil::scan(gateway, &way.upstream.cluster().name)));
     let context = Arc::clone(gateway);
     gateway.tasks.spawn(async move {
         let audit_id = receipt.audit_id();
