@@ -24,6 +24,14 @@ pub(crate) fn scan(gateway: &Gateway, cluster: &str) -> Scan {
     Scan { values: gateway.values.of(cluster), detectors: true }
 }
 
+/// How answers about objects are masked.
+pub(crate) const fn profile(mask: MaskProfile) -> Profile {
+    match mask {
+        MaskProfile::Strict => Profile::Secrets,
+        MaskProfile::Off => Profile::Off,
+    }
+}
+
 /// The masker of one answer.
 pub(crate) enum Veil {
     /// Kubernetes objects.
@@ -41,14 +49,14 @@ pub(crate) struct TextVeil {
 
 impl Veil {
     /// What an answer to this request owes, whose body is of this form; `None`: it passes as it is.
-    pub(crate) fn of(info: &RequestInfo, form: AnswerForm, profile: MaskProfile, scan: &Scan) -> Option<Self> {
-        if profile == MaskProfile::Off {
+    pub(crate) fn of(info: &RequestInfo, form: AnswerForm, mask: MaskProfile, scan: &Scan) -> Option<Self> {
+        if mask == MaskProfile::Off {
             return None;
         }
         match form {
             AnswerForm::Json if info.is_resource() => {
                 let watch = info.stream == Stream::Watch;
-                let plan = MaskPlan::for_resource(&info.api_group, &info.resource, watch, Profile::Secrets);
+                let plan = MaskPlan::for_resource(&info.api_group, &info.resource, watch, profile(mask));
                 let masker = Masker::new(plan, MaskLimits::default()).searched_by(Arc::new(scan.clone()));
                 Some(Self::Objects(Box::new(masker)))
             }

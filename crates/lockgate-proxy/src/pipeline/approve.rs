@@ -176,7 +176,10 @@ async fn recheck(
         return Err(Refusal::TokenExpiredMeanwhile);
     }
     let live = preview::target(gateway, understood).await?;
-    if live.uid != ticket.target_uid || !observe::is_as_reviewed(understood, live) || !restore::again(understood)? {
+    if live.uid != ticket.target_uid
+        || !observe::is_as_reviewed(understood, live)
+        || !restore::again(gateway, understood)?
+    {
         return Err(Refusal::TargetChanged(Box::new(ticket.clone())));
     }
     if let Err(refusal) = limits::standing(gateway, understood).await {

@@ -1,5 +1,6 @@
 //! What must the client not see? Decides the duty before forwarding, and puts filter and masker in the way after.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -15,7 +16,7 @@ use lockgate_wire::mask::{MaskLimits, Scan, TextLimits, TextMasker};
 use lockgate_wire::review::Review;
 use lockgate_wire::{RequestInfo, WireError, status};
 
-use super::{Forwarded, Masked, Refusal, Stop, Way, review};
+use super::{Forwarded, Masked, Refusal, Stop, Understood, Way, review};
 use crate::answer::{AnswerError, AnswerStream, Cut, Duties};
 use crate::gateway::Gateway;
 use crate::sieve::{self, Sieve};
@@ -50,17 +51,11 @@ pub(super) fn narrow_accept(info: &RequestInfo, headers: &mut HeaderMap, view: O
     Ok(())
 }
 
-/// How answers are masked.
-const fn profile(mask: MaskProfile) -> Profile {
-    match mask {
-        MaskProfile::Strict => Profile::Secrets,
-        MaskProfile::Off => Profile::Off,
-    }
-}
-
 /// How the caller sees objects like those that the request is about.
-pub(super) fn masking(info: &RequestInfo, mask: MaskProfile) -> Masking {
-    Masking::new(&info.api_group, &info.resource, profile(mask), MaskLimits::default())
+pub(super) fn masking(gateway: &Gateway, understood: &Understood, mask: MaskProfile) -> Masking {
+    let RequestInfo { api_group, resource, .. } = &understood.info;
+    let scan = veil::scan(gateway, &understood.upstream.cluster().name);
+    Masking::new(api_group, resource, veil::profile(mask), MaskLimits::default()).searched_by(Arc::new(scan))
 }
 
 pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Masked, Stop> {

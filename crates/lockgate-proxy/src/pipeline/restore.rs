@@ -116,7 +116,7 @@ async fn of_revision(gateway: &Gateway, understood: &Understood, revision: Revis
     let object = understood.object.as_ref().unwrap_or(&Value::Null);
     let read = async |name: &str| match preview::beside(gateway, understood, name).await {
         Ok(Some(read)) => {
-            let masking = masking(&understood.info, read.mask);
+            let masking = masking(gateway, understood, read.mask);
             let live = Live::read(&read.bytes, &masking).map_err(|_| Refusal::PreviewUnreadable)?;
             Ok(Box::new(live))
         }
@@ -152,7 +152,7 @@ fn concern(gateway: &Gateway, understood: &Understood) -> Result<Option<Concern>
         Verb::Patch => write_of(understood.options.patch_type),
         _ => return selector(gateway, understood).map(|()| None),
     };
-    Ok(because(understood, object, write).map(|(because, values)| Concern::Target(because, write, values)))
+    Ok(because(gateway, understood, object, write).map(|(because, values)| Concern::Target(because, write, values)))
 }
 
 /// The body as the client sent it, as JSON.
@@ -162,9 +162,9 @@ fn json_of(understood: &Understood, object: &Value) -> Vec<u8> {
 }
 
 /// What must be known of the live object before this write, if anything.
-fn because(understood: &Understood, object: &Value, write: Write) -> Option<(Because, Values)> {
+fn because(gateway: &Gateway, understood: &Understood, object: &Value, write: Write) -> Option<(Because, Values)> {
     let tries = understood.options.dry_run
-        && (write == Write::Json || masking(&understood.info, MaskProfile::Strict).covers(object));
+        && (write == Write::Json || masking(gateway, understood, MaskProfile::Strict).covers(object));
     let values = if tries { Values::AsTheyStand } else { Values::AsGiven };
     let asks = tries || (write == Write::Json && restore::asks(object));
     if restore::holds(object) { Some((Because::Placeholders, values)) } else { asks.then_some((Because::Asks, values)) }
@@ -174,7 +174,7 @@ fn because(understood: &Understood, object: &Value, write: Write) -> Option<(Bec
 fn selector(gateway: &Gateway, understood: &Understood) -> Result<(), Refusal> {
     let Some(selector) = &understood.options.field_selector else { return Ok(()) };
     let mask = decide::decision_on(gateway, understood, &understood.action).obligations.mask;
-    match masking(&understood.info, mask).selects(selector) {
+    match masking(gateway, understood, mask).selects(selector) {
         Some(path) => Err(Refusal::AsksMasked { operation: "a field selector", path }),
         None => Ok(()),
     }
@@ -199,7 +199,7 @@ async fn live(gateway: &Gateway, understood: &mut Understood) -> Result<Option<(
     match found {
         Ok(live) => {
             understood.observed = Observed::Live(live);
-            seen(understood)
+            seen(gateway, understood)
         }
         Err(refusal @ (Refusal::TargetNotFound { .. } | Refusal::Store(_))) => Err(refusal),
         Err(refusal) => Err(Refusal::NotRestorable(observe::in_words(understood, &refusal))),
@@ -207,9 +207,9 @@ async fn live(gateway: &Gateway, understood: &mut Understood) -> Result<Option<(
 }
 
 /// What was read, as the agent sees it.
-fn seen(understood: &Understood) -> Result<Option<(Live, Masking)>, Refusal> {
+fn seen(gateway: &Gateway, understood: &Understood) -> Result<Option<(Live, Masking)>, Refusal> {
     let Observed::Live(preview::Live { read: Some(read), .. }) = &understood.observed else { return Ok(None) };
-    let masking = masking(&understood.info, read.mask);
+    let masking = masking(gateway, understood, read.mask);
     let live = Live::read(&read.bytes, &masking).map_err(|_| Refusal::PreviewUnreadable)?;
     Ok(Some((live, masking)))
 }
@@ -234,10 +234,10 @@ fn refusal(understood: &Understood, error: Unrestorable) -> Refusal {
 }
 
 /// After a hold: by what stands there now. Says whether the values are those that stood there before.
-pub(super) fn again(understood: &mut Understood) -> Result<bool, Refusal> {
+pub(super) fn again(gateway: &Gateway, understood: &mut Understood) -> Result<bool, Refusal> {
     let Some(before) = understood.restoring.take() else { return Ok(true) };
     let json = json_of(understood, understood.object.as_ref().unwrap_or(&Value::Null));
-    let now = by_what_stands(understood, &json, &before.made_of)?;
+    let now = by_what_stands(gateway, understood, &json, &before.made_of)?;
     let same = now.values == before.restored.values;
     let effective = serde_json::from_slice(&now.unpinned).map_err(|_| Refusal::PreviewUnreadable)?;
     understood.restoring = Some(Restoring { made_of: before.made_of, restored: now, effective });
@@ -259,16 +259,16 @@ pub(super) fn instead(
     };
     let object = body::decode(content_type, &of, &gateway.protobuf).map_err(Refusal::NotUnderstood)?;
     let (json, content_type) = body::as_json(content_type, &of, &object.unwrap_or_default());
-    let restored = by_what_stands(understood, &json, &restoring.made_of)?;
+    let restored = by_what_stands(gateway, understood, &json, &restoring.made_of)?;
     let content_type = HeaderValue::try_from(content_type).map_err(|_| Refusal::PreviewUnreadable)?;
     let body = RequestBody::whole(restored.body.into());
     Ok(Some(Instead { of: RequestBody::whole(of), body, content_type }))
 }
 
-fn by_what_stands(understood: &Understood, json: &[u8], made_of: &MadeOf) -> Result<Restored, Refusal> {
+fn by_what_stands(gateway: &Gateway, understood: &Understood, json: &[u8], made_of: &MadeOf) -> Result<Restored, Refusal> {
     let restored = match made_of {
         MadeOf::Target(write, values) => {
-            let (live, masking) = seen(understood)?.ok_or(Refusal::PreviewUnreadable)?;
+            let (live, masking) = seen(gateway, understood)?.ok_or(Refusal::PreviewUnreadable)?;
             restore::restore(json, *write, *values, &live, &masking)
         }
         MadeOf::Revision(source, last) => restore::restore_revision(json, source, last.as_deref()).map(Some),
