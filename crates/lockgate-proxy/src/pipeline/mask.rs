@@ -96,7 +96,7 @@ pub(super) async fn mask(gateway: &Gateway, forwarded: Forwarded) -> Result<Mask
     }
     let keeps_length = duties.veil.as_ref().is_none_or(Veil::keeps_length);
     let changed = duties.sieve.is_some() || !keeps_length || review.is_some();
-    let tells = one && duties.veil.is_some() && !keeps_length;
+    let tells = one && action.stream == Stream::None && duties.veil.is_some() && !keeps_length;
     let cut = cut(gateway, action.stream, &caller);
     let (mut stream, ending) = AnswerStream::new(body, duties, head.status.as_u16(), cut);
     let masked = if tells { masked_in(&mut stream, &info).await } else { None };
