@@ -25,6 +25,9 @@ rules:
 - name: deletes
   match: {verbs: [delete], resources: ['*']}
   ask: {approvers: {groups: [sre]}, fourEyes: true}
+- name: images
+  match: {verbs: [patch], resources: [statefulsets]}
+  ask: {approvers: {groups: [sre]}}
 - name: rest
   match: {resources: ['*', '*/*']}
   allow: {}
@@ -338,6 +341,22 @@ async fn what_a_limit_a_freeze_or_an_earlier_no_refuses_is_recorded_as_denied_be
     let (effect, policy, _, reasons) = verdict(&asked).await;
     assert_eq!((effect, policy), (Effect::Deny, Some(Effect::Allow)));
     assert!(reasons.contains("the agent is frozen (frz_") && reasons.contains("it runs wild"), "{reasons}");
+}
+
+/// What is no removal has no effect that others could have too: the request itself stays denied, and its record says why.
+#[tokio::test]
+async fn a_denial_of_any_change_is_recorded_as_overruling_the_policy_when_it_is_sent_again() {
+    let clock = PausedClock::default();
+    let world = world(impatient(), &clock).await;
+    let image = || patch("/apis/apps/v1/namespaces/shop/statefulsets/db", r#"{"spec":{"serviceName":"y"}}"#);
+    assert_eq!(reason(&world.send(image()).await), "ApprovalRequired");
+    clock.advance(Duration::from_secs(1));
+    world.decide(world.pending().await.id, false, Some("not today")).await;
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(reason(&world.send(image()).await), "ApprovalDenied");
+    let (effect, policy, rule, reasons) = verdict(&world).await;
+    assert_eq!((effect, policy, rule.as_deref()), (Effect::Deny, Some(Effect::Ask), Some("images")));
+    assert!(reasons.contains("a human denied it before, and that stands (apr_"), "{reasons}");
 }
 
 #[tokio::test]

@@ -48,7 +48,12 @@ async fn ask(gateway: &Gateway, understood: &mut Understood, decision: &Decision
     let cluster = understood.upstream.cluster().name.clone();
     let known = gateway.store.usable(&understood.caller.subject, &cluster, &fingerprint).await?;
     let ticket = match known {
-        Some(ticket) if ticket.state == ApprovalState::Denied => return Err(Refusal::DeniedByHuman(Box::new(ticket))),
+        Some(ticket) if ticket.state == ApprovalState::Denied => {
+            // Said before this request came, so it overrules the policy.
+            let refusal = Refusal::DeniedByHuman(Box::new(ticket));
+            limits::overrule(understood, decision, &refusal);
+            return Err(refusal);
+        }
         Some(ticket) if ticket.target_uid != target_uid => {
             // Deleted and made again (or made since): what was reviewed is not what stands there now.
             gateway.store.cancel(ticket.id, &understood.caller.subject).await?;

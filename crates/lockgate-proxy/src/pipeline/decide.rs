@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lockgate_core::{Action, DecidedBy, Decision};
+use lockgate_core::{Action, DecidedBy, Decision, Effect, Verb};
 use lockgate_policy::{ByLabels, Facts, Policy, View};
 
 use super::{Decided, Understood, observe, shadow};
@@ -79,8 +79,43 @@ pub(super) fn by_labels(gateway: &Gateway, understood: &Understood) -> Vec<ByLab
     gateway.policy.load().by_labels(subject, cluster, &understood.action, &facts)
 }
 
+/// Whether the request would be decided otherwise if it created what it names.
+pub(super) fn differs_as_create(gateway: &Gateway, understood: &Understood) -> bool {
+    let (policy, facts) = (gateway.policy.load(), facts(gateway, understood));
+    let one = one_verb(&policy, understood, &understood.action, &facts);
+    let other = one_verb(&policy, understood, &as_create(&understood.action), &facts);
+    one.effect != other.effect || one.rule != other.rule
+}
+
+/// The verdict. Where an apply or a PUT would create its object, the rules for creating it have a word too, as the API
+/// server asks for `create` besides: the stricter verdict holds.
 fn by(policy: &Policy, understood: &Understood, action: &Action, facts: &Facts<'_>) -> Decision {
+    let own = one_verb(policy, understood, action, facts);
+    if !understood.may_create {
+        return own;
+    }
+    let mut created = one_verb(policy, understood, &as_create(action), facts);
+    if strictness(created.effect) <= strictness(own.effect) {
+        return own;
+    }
+    created.reasons.push("nothing stands there yet: this would create it".to_owned());
+    created
+}
+
+fn one_verb(policy: &Policy, understood: &Understood, action: &Action, facts: &Facts<'_>) -> Decision {
     policy.decide(&understood.caller.subject, understood.upstream.cluster().name.as_str(), action, facts)
+}
+
+fn as_create(action: &Action) -> Action {
+    Action { verb: Verb::Create, ..action.clone() }
+}
+
+const fn strictness(effect: Effect) -> u8 {
+    match effect {
+        Effect::Allow => 0,
+        Effect::Ask => 1,
+        Effect::Deny => 2,
+    }
 }
 
 fn view(policy: &Arc<Policy>, understood: &Understood, facts: &Facts<'_>, decision: &Decision) -> Option<View> {

@@ -3,7 +3,7 @@
 //! (`oldObject`). The classification is then made again. A target that cannot be read makes the class the higher one that
 //! it could be, and the decision says so.
 
-use lockgate_core::{Action, Decision, Effect};
+use lockgate_core::{Action, Decision, Effect, PatchType, Verb};
 use lockgate_policy::change::{self, Change};
 use lockgate_policy::risk;
 
@@ -30,7 +30,8 @@ pub(super) async fn observe(gateway: &Gateway, understood: Understood) -> Result
         }
         return Ok(understood);
     }
-    if !preview::names_an_object(&understood) || !is_needed(gateway, &understood) {
+    let creates = creates_if_absent(&understood) && decide::differs_as_create(gateway, &understood);
+    if !preview::names_an_object(&understood) || !(creates || is_needed(gateway, &understood)) {
         return Ok(understood);
     }
     let found = match std::mem::replace(&mut understood.observed, Observed::NotRead) {
@@ -40,6 +41,7 @@ pub(super) async fn observe(gateway: &Gateway, understood: Understood) -> Result
     };
     match found {
         Ok(live) => {
+            understood.may_create = creates && live.uid.is_none();
             understood.observed = Observed::Live(live);
             let request = request(&understood);
             let (risk, reviewed) = (risk::classify(&request), change::reviewed(&request));
@@ -48,6 +50,7 @@ pub(super) async fn observe(gateway: &Gateway, understood: Understood) -> Result
         }
         Err(Refusal::Store(error)) => return Err(Stop::refuse(understood.log, Refusal::Store(error))),
         Err(refusal) => {
+            understood.may_create = creates;
             let request = request(&understood);
             let is_there = !matches!(refusal, Refusal::TargetNotFound { .. });
             if is_there && risk::depends_on_old_object(&request) {
@@ -58,6 +61,13 @@ pub(super) async fn observe(gateway: &Gateway, understood: Understood) -> Result
         }
     }
     Ok(understood)
+}
+
+/// Whether it makes the object that it names, if that is not there: a server-side apply, and a PUT of some resources
+/// (`AllowCreateOnUpdate` in `k8s.io/apiserver/pkg/registry/rest`).
+fn creates_if_absent(understood: &Understood) -> bool {
+    let applies = understood.options.patch_type == Some(PatchType::Apply);
+    understood.info.subresource.is_none() && (understood.info.verb == Verb::Update || applies)
 }
 
 /// Whether it reads something that belongs to one object and does not show that object: its log, its scale.

@@ -265,7 +265,12 @@ pub(super) fn instead(
     Ok(Some(Instead { of: RequestBody::whole(of), body, content_type }))
 }
 
-fn by_what_stands(gateway: &Gateway, understood: &Understood, json: &[u8], made_of: &MadeOf) -> Result<Restored, Refusal> {
+fn by_what_stands(
+    gateway: &Gateway,
+    understood: &Understood,
+    json: &[u8],
+    made_of: &MadeOf,
+) -> Result<Restored, Refusal> {
     let restored = match made_of {
         MadeOf::Target(write, values) => {
             let (live, masking) = seen(gateway, understood)?.ok_or(Refusal::PreviewUnreadable)?;
