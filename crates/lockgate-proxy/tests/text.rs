@@ -161,7 +161,7 @@ async fn leak_rows_13_and_15_a_value_that_is_known_is_masked_wherever_it_comes_b
     let found = "**masked by lockgate: known value**";
     let event = world.get("/api/v1/namespaces/shop/events/e").await;
     assert!(event.text().contains(&format!("a {found} b {found} c")), "{}", event.text());
-    assert_eq!(event.head.headers["warning"], "299 lockgate \"2 values masked in event e\"");
+    assert_eq!(event.head.headers["warning"], "299 lockgate \"2 values masked in event e (message)\"");
 }
 
 #[tokio::test]
