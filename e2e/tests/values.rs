@@ -3,7 +3,7 @@
 
 use e2e::environment::Environment;
 use e2e::person::{Who, lockgate, text};
-use e2e::program::{admin, administrator, run_with_input};
+use e2e::program::{admin, administrator, run, run_with_input};
 use e2e::{unique, until};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -92,12 +92,19 @@ async fn the_reads_of_secrets_are_recorded_and_made_with_a_credential_that_can_d
         ("list", "pods", false),
         ("impersonate", "users", false),
     ] {
-        let said = admin(["auth", "can-i", verb, resource, "-A", own_account]).await;
+        let said = run(administrator(["auth", "can-i", verb, resource, "-A", own_account])).await;
         assert_eq!(said.out().trim() == "yes", may, "{verb} {resource}: {}", said.text());
     }
     for verb in ["list", "watch"] {
-        let said =
-            admin(["auth", "can-i", verb, "secrets", "-A", "--as=system:serviceaccount:lockgate:lockgate"]).await;
+        let said = run(administrator([
+            "auth",
+            "can-i",
+            verb,
+            "secrets",
+            "-A",
+            "--as=system:serviceaccount:lockgate:lockgate",
+        ]))
+        .await;
         assert_ne!(said.out().trim(), "yes", "the credential for agents' requests cannot {verb} secrets");
     }
 }
