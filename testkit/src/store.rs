@@ -262,6 +262,15 @@ impl Backend for FaultyBackend {
         self.faults.around("remove", Vec::new(), self.inner.remove(removal)).await
     }
 
+    async fn removed(
+        &self,
+        subject: &Subject,
+        cluster: &str,
+        since: Timestamp,
+    ) -> Result<Vec<(String, u32)>, StoreError> {
+        self.inner.removed(subject, cluster, since).await
+    }
+
     async fn insert_policy(&self, revision: PolicyRevision) -> Result<PolicyRevision, StoreError> {
         self.faults.around("insert_policy", Vec::new(), self.inner.insert_policy(revision)).await
     }

@@ -145,6 +145,16 @@ impl Policy {
         warnings
     }
 
+    /// The windows of the limits on removals (`limits.blast`), in seconds.
+    pub fn blast_windows(&self) -> std::collections::BTreeSet<u64> {
+        let obligations = self.rules.iter().filter_map(|rule| match &rule.verdict {
+            Verdict::Allow { obligations, .. } | Verdict::Ask { obligations, .. } => Some(obligations),
+            Verdict::Deny { .. } => None,
+        });
+        let limits = obligations.filter_map(|obligations| obligations.limits.as_ref());
+        limits.filter_map(|limits| limits.blast.as_ref()).map(|blast| blast.per_seconds).collect()
+    }
+
     /// The name in `metadata`; empty when it has none.
     pub fn name(&self) -> &str {
         &self.name

@@ -431,3 +431,53 @@ async fn what_a_human_stopped_is_a_no() {
     assert!(frozen.1.contains("lockgate agents clear ") && !frozen.1.contains("change of policy"), "{frozen:?}");
     assert_eq!(said(&can_i(&world, &attributes("get", "pods", "shop", "other")).await).0, "yes", "reads go on");
 }
+
+const LIMITED: &str = "
+- {name: few, match: {verbs: [delete, deletecollection], resources: [configmaps, services]}, allow: {limits: {blast: {deletes: 2, per: 10m, deny: {}}}}}
+- {name: two, match: {verbs: [delete, deletecollection], resources: [pods]}, allow: {limits: {blast: {deletes: 1, per: 10m, ask: {approvers: {groups: [sre]}, count: 2}}}}}
+- {name: slow, match: {risk: [read, masked]}, allow: {limits: {rate: {requests: 100, per: 1m}}}}
+";
+
+#[tokio::test]
+async fn no_answer_promises_more_than_limits_give() {
+    let world = world(&policy(LIMITED)).await;
+    let asked = async |verb: &str, resource: &str, name: &str| {
+        let asked = attributes(verb, resource, "shop", name);
+        said(&can_i(&world, &asked).await)
+    };
+    for (resource, deletes, word) in [("services", "deletecollection", "no"), ("pods", "deletecollection", "ask")] {
+        let (foretold, reason) = asked(deletes, resource, "").await;
+        assert_eq!(foretold, word, "{reason}");
+        assert!(reason.contains("and this removes any number at once"), "{reason}");
+        assert_eq!(happens(&world, &attributes(deletes, resource, "shop", "")).await, foretold);
+    }
+    let reason = asked("deletecollection", "pods", "").await.1;
+    assert!(
+        reason.starts_with("Lockgate: needs approval by 2 humans of sre (rule \"two\"). rule \"two\" lets"),
+        "{reason}"
+    );
+
+    for (resource, name, gone, word, then) in [
+        ("configmaps", "a", 0, "yes", "rule \"few\" denies it beyond 2 removed objects in 600 s"),
+        ("configmaps", "", 1, "yes", "rule \"few\" denies it beyond 2 removed objects in 600 s"),
+        ("services", "c", 2, "no", "rule \"few\" lets this agent remove 2 objects in 600 s, and 2 are gone already"),
+        ("configmaps", "", 2, "no", "rule \"few\" lets this agent remove 2 objects in 600 s, and 2 are gone already"),
+        ("pods", "", 0, "yes", "rule \"two\" asks 2 humans of sre beyond 1 removed objects in 600 s"),
+        ("pods", "e", 1, "ask", "rule \"two\" lets this agent remove 1 objects in 600 s, and 1 are gone already"),
+    ] {
+        for _ in 0..3 {
+            let (foretold, reason) = asked("delete", resource, name).await;
+            assert_eq!(foretold, word, "asking spends nothing: {reason}");
+            assert!(reason.contains(then) && reason.contains(&format!("{gone} are gone")), "{reason}");
+        }
+        let named = if name.is_empty() { "web" } else { name };
+        assert_eq!(happens(&world, &attributes("delete", resource, "shop", named)).await, word, "{resource} {named}");
+    }
+    assert_eq!(asked("delete", "*", "").await.0, "no", "no rule gives everything");
+
+    let answer = can_i(&world, &attributes("list", "pods", "shop", "")).await;
+    let (foretold, reason) = said(&answer);
+    assert_eq!(foretold, "yes");
+    assert!(reason.contains("by rule \"slow\", which lets this agent send 100 requests in 60 s."), "{reason}");
+    assert!(answer.head.headers.get("warning").is_none(), "a limit on speed takes nothing away");
+}

@@ -171,6 +171,16 @@ impl Store {
         self.backend().remove(removal).await
     }
 
+    /// How many objects the principal removed there after `since`, by the rule that let them go. Counts nothing.
+    pub async fn removed(
+        &self,
+        subject: &Subject,
+        cluster: &str,
+        since: Timestamp,
+    ) -> Result<Vec<(String, u32)>, StoreError> {
+        self.backend().removed(subject, cluster, since).await
+    }
+
     fn agents_changed(&self) {
         self.changed(Topic::Agents);
         self.changed(Topic::Audit);

@@ -87,6 +87,14 @@ pub trait Backend: Send + Sync + 'static {
     /// Counts a removal against its limit, and inserts it if it fits, in one transaction.
     async fn remove(&self, removal: Removal) -> Result<Removed, StoreError>;
 
+    /// How many objects were removed after `since`, by rule.
+    async fn removed(
+        &self,
+        subject: &Subject,
+        cluster: &str,
+        since: Timestamp,
+    ) -> Result<Vec<(String, u32)>, StoreError>;
+
     /// Inserts a revision unless the newest one has the same digest. The newest one afterwards.
     async fn insert_policy(&self, revision: PolicyRevision) -> Result<PolicyRevision, StoreError>;
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{Decided, Refusal, Stop, Understood, Unseen, limits, preview};
 use crate::gateway::Gateway;
-use crate::review::{Sight, Standpoint, Stopped, Verdict, place, rules as listing};
+use crate::review::{Removals, Sight, Standpoint, Stopped, Verdict, place, rules as listing};
 use crate::upstream::UpstreamBody;
 
 /// Largest answer that is read. A list of rights has tens of bytes for each.
@@ -177,13 +177,19 @@ async fn standpoint(gateway: &Gateway, understood: &Understood) -> Result<Standp
         );
         denial.effect.map(|effect| (effect, Stopped { why, next }))
     };
+    let (policy, now) = (gateway.policy.load_full(), gateway.clock().now());
+    let mut removals = Removals::default();
+    for window in policy.blast_windows() {
+        let since = now.minus(Duration::from_secs(window));
+        removals.add(window, gateway.store.removed(subject, &cluster.name, since).await?);
+    }
     Ok(Standpoint {
-        policy: gateway.policy.load_full(),
+        policy,
         subject: subject.clone(),
         cluster: cluster.name.clone(),
         environment: cluster.environment.clone(),
         four_eyes: cluster.four_eyes,
-        now: gateway.clock().now(),
+        now,
         frozen: frozen.map(|freeze| Stopped {
             why: format!("every change by this agent is stopped: {}", limits::why_frozen(&freeze)),
             next: format!(
@@ -192,6 +198,7 @@ async fn standpoint(gateway: &Gateway, understood: &Understood) -> Result<Standp
             ),
         }),
         denials: denials.into_iter().filter_map(denial).collect(),
+        removals,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What would become of a request? For self reviews: the question is the wire's, the outlook the policy's, and what is said
 //! about both is put together here. Refuses to know: HTTP, the store.
 
+mod limit;
 pub(crate) mod rules;
 mod words;
 
@@ -15,6 +16,7 @@ use lockgate_wire::review::{Asked, Place, Question};
 use serde_json::Value;
 
 use crate::pipeline::Unseen;
+pub(crate) use limit::Removals;
 
 /// Who asks, and under which policy: everything that a verdict depends on beside the question.
 pub(crate) struct Standpoint {
@@ -28,6 +30,8 @@ pub(crate) struct Standpoint {
     pub(crate) frozen: Option<Stopped>,
     /// The removals that a human has said no to, as [`risk::effect_key`] names them, with what is said about each.
     pub(crate) denials: Vec<(String, Stopped)>,
+    /// What it removed under limits.
+    pub(crate) removals: Removals,
 }
 
 /// What stands in the way whatever the policy says, and the way out; half sentences.
@@ -138,7 +142,7 @@ impl Standpoint {
             {
                 self.of_unseen(&action, &facts, rule, unseen)
             }
-            Sight::Unseen(..) | Sight::Unlooked | Sight::Seen(_) => words::of(outlook),
+            Sight::Unseen(..) | Sight::Unlooked | Sight::Seen(_) => self.limited(&action, &asked.options, outlook),
         }
     }
 
@@ -149,7 +153,7 @@ impl Standpoint {
             let action = Action { risk, ..action.clone() };
             let decision = self.policy.decide(&self.subject, &self.cluster, &action, facts);
             if decision.effect == Effect::Ask {
-                return words::of(Outlook { decision, exceptions: Vec::new() });
+                return words::of(Outlook { decision, exceptions: Vec::new() }, None, None);
             }
         }
         let reason = words::unseen(rule, unseen);

@@ -1,6 +1,6 @@
 //! What clients are told: one line, since kubectl prints `no - REASON`, with one next step.
 
-use lockgate_core::{Decision, Effect, Risk, Terms, Verb};
+use lockgate_core::{BlastLimit, BlastVerdict, Decision, Effect, Risk, Terms, Verb};
 use lockgate_policy::{Depends, Exception, Outlook};
 
 use super::{Stopped, Verdict};
@@ -12,18 +12,22 @@ const EXCEPTIONS_SHOWN_MAX: usize = 6;
 /// Longest text of a policy's author that is repeated, in characters.
 const TEXT_CHARACTERS_MAX: usize = 300;
 
-/// The verdict in words.
-pub(super) fn of(outlook: Outlook) -> Verdict {
+/// The verdict in words. `limit`: what becomes of it after some more; `rate`: how fast the rule lets the agent be.
+pub(super) fn of(outlook: Outlook, limit: Option<String>, rate: Option<&str>) -> Verdict {
     let Outlook { decision, exceptions } = outlook;
     let Decision { effect, rule, terms, message, .. } = decision;
-    let but = exceptions_in_words(&exceptions);
+    let parts: Vec<String> = limit.into_iter().chain(exceptions_in_words(&exceptions)).collect();
+    let but = (!parts.is_empty()).then(|| parts.join("; "));
     let rule = rule.map(|rule| text(&rule));
     let behind = but.as_ref().map(|but| format!(" But {but}.")).unwrap_or_default();
     let message = message.map(|message| format!(" {}", text(&message))).unwrap_or_default();
     let people = terms.as_ref().map(people).unwrap_or_default();
     let reason = match (effect, &rule) {
-        (Effect::Allow, _) if but.is_none() => String::new(),
-        (Effect::Allow, rule) => format!("Lockgate: {}.{behind}", allowed_by(rule.as_deref())),
+        (Effect::Allow, _) if but.is_none() && rate.is_none() => String::new(),
+        (Effect::Allow, rule) => {
+            let rate = rate.map(|rate| format!(", {rate}")).unwrap_or_default();
+            format!("Lockgate: {}{rate}.{behind}", allowed_by(rule.as_deref()))
+        }
         (Effect::Ask, rule) => {
             let rule = rule.as_deref().unwrap_or_default();
             format!(
@@ -45,6 +49,29 @@ pub(super) fn no(why: &str) -> String {
 /// A no that ends when a human says so.
 pub(super) fn stopped(stopped: &Stopped) -> String {
     format!("Lockgate: {}. Next step: {}.", text(&stopped.why), text(&stopped.next))
+}
+
+/// A limit on removals that is not reached yet.
+pub(super) fn limit_ahead(rule: &str, limit: &BlastLimit, removed: u32) -> String {
+    let verdict = match &limit.then {
+        BlastVerdict::Deny => "denies it".to_owned(),
+        BlastVerdict::Ask(terms) => format!("asks {}", people(terms)),
+    };
+    let BlastLimit { deletes, per_seconds, .. } = limit;
+    format!(
+        "rule {:?} {verdict} beyond {deletes} removed objects in {per_seconds} s, of which {removed} are gone",
+        text(rule)
+    )
+}
+
+/// A limit on removals that is reached. `removed`: how many are gone; `None`: what is asked about has no number.
+pub(super) fn limit_reached(rule: &str, limit: &BlastLimit, removed: Option<u32>) -> String {
+    let why = match removed {
+        Some(removed) => format!("{removed} are gone already"),
+        None => "this removes any number at once".to_owned(),
+    };
+    let BlastLimit { deletes, per_seconds, .. } = limit;
+    format!("rule {:?} lets this agent remove {deletes} objects in {per_seconds} s, and {why}", text(rule))
 }
 
 /// A no because nobody knows what the rule would say.

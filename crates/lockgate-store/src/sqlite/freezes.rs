@@ -184,6 +184,24 @@ impl Write for InsertRemoval {
     }
 }
 
+pub(super) async fn removed(
+    pool: &SqlitePool,
+    principal: &str,
+    cluster: &str,
+    since: Timestamp,
+) -> Result<Vec<(String, u32)>, StoreError> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT rule, SUM(count) FROM removals WHERE principal = ? AND cluster = ? AND at > ? GROUP BY rule",
+    )
+    .bind(principal)
+    .bind(cluster)
+    .bind(since.microseconds())
+    .fetch_all(pool)
+    .await
+    .map_err(database)?;
+    Ok(rows.into_iter().map(|(rule, count)| (rule, u32::try_from(count).unwrap_or(u32::MAX))).collect())
+}
+
 pub(super) async fn active<'c>(
     executor: impl Executor<'c, Database = Sqlite>,
     principal: &str,

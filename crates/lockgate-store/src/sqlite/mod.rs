@@ -163,6 +163,15 @@ impl Backend for SqliteBackend {
         self.writer.write(freezes::InsertRemoval(removal)).await
     }
 
+    async fn removed(
+        &self,
+        subject: &Subject,
+        cluster: &str,
+        since: Timestamp,
+    ) -> Result<Vec<(String, u32)>, StoreError> {
+        freezes::removed(&self.readers, &principal(subject)?, cluster, since).await
+    }
+
     async fn insert_policy(&self, revision: PolicyRevision) -> Result<PolicyRevision, StoreError> {
         self.writer.write(rows::InsertPolicy(revision)).await
     }

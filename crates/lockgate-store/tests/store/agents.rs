@@ -301,6 +301,17 @@ async fn removals_are_counted_by_rule_and_window(store: &Store, clock: &PausedCl
     }
     assert_eq!(remove("other rule", "a").await, Removed::Fits);
     assert_eq!(remove("r", "b").await, Removed::Fits);
+    let removed = async |since| {
+        let mut removed = store.removed(&agent("a"), "shop", since).await.unwrap();
+        removed.sort();
+        removed
+    };
+    let ago = |seconds| clock.now().minus(Duration::from_secs(seconds));
+    for _ in 0..2 {
+        assert_eq!(removed(ago(600)).await, [("other rule".into(), 1), ("r".into(), 2)], "looking counts nothing");
+    }
+    assert_eq!(removed(ago(300)).await, [("other rule".into(), 1), ("r".into(), 1)]);
+    assert_eq!(store.removed(&agent("a"), "other", ago(600)).await.unwrap(), []);
     clock.advance(Duration::from_secs(300));
     assert_eq!(clock.now().since(start), Duration::from_secs(600));
     assert_eq!(remove("r", "a").await, Removed::Fits, "the first has left the window");
