@@ -100,6 +100,9 @@ pub struct ConditionTrace {
     /// Why it could not be evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whether it looks at the one named object as it is in the cluster, which was not read: it may hold or not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unread: bool,
     /// What to write before it, so that it can be: `has(object.spec.template) && …`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
@@ -145,6 +148,7 @@ fn trace(rule: &Rule, request: &Request<'_>, scene: &Scene<'_>, too_late: bool) 
         let value = scene.evaluate(when);
         ConditionTrace {
             when: when.text().to_owned(),
+            unread: unknown::is_unread(rule, when, request, scene),
             value: value.as_ref().ok().copied(),
             fix: value.as_ref().err().and_then(|error| unknown::guard(when.text(), &unknown::why(when, error))),
             error: value.err().map(|error| error.to_string()),
@@ -225,8 +229,11 @@ impl fmt::Display for RuleTrace {
         }
         match &self.condition {
             None => Ok(()),
+            Some(ConditionTrace { when, unread: true, .. }) => {
+                write!(f, ": `{when}` looks at the object as it is in the cluster, which was not read")
+            }
             Some(ConditionTrace { when, value: Some(value), .. }) => write!(f, ": `{when}` is {value}"),
-            Some(ConditionTrace { when, value: None, error, fix }) => {
+            Some(ConditionTrace { when, value: None, error, fix, .. }) => {
                 let error = error.as_deref().unwrap_or_default();
                 // The error begins with the expression.
                 let error = error.strip_prefix(when.as_str()).map_or(error, |rest| rest.trim_start_matches([':', ' ']));

@@ -36,7 +36,7 @@ pub use matching::Mismatch;
 pub use outlook::{Depends, Exception, Outlook, Question};
 pub use policy::{Policy, Preset};
 pub use reader::nameable;
-pub use unknown::ByLabels;
+pub use unknown::{ByLabels, ByObject};
 pub use view::{Item, Needs, View};
 
 /// The `apiVersion` of the documents.

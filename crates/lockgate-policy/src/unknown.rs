@@ -31,6 +31,18 @@ pub struct ByLabels {
     pub labels: Vec<String>,
 }
 
+/// A verdict that the one object of a request may bring about, which nobody has read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ByObject {
+    /// What becomes of it.
+    pub effect: Effect,
+    /// The rule; `None`: that no rule matches.
+    pub rule: Option<String>,
+    /// Where this holds, and nothing before; `None`: where no condition before holds.
+    pub when: Option<String>,
+}
+
 /// A condition that gave no value.
 pub(crate) struct Unevaluated<'p> {
     rule: &'p Rule,
@@ -54,6 +66,41 @@ impl Policy {
             .collect();
         let otherwise = found.whole.map_or(Effect::Deny, effect_of);
         if by_labels.iter().all(|one| one.effect == otherwise) { Vec::new() } else { by_labels }
+    }
+
+    /// What may come out, in order, where conditions look at the one named object as it is in the cluster, which is not known:
+    /// not read is not the same as not there. Empty where all of it comes to the same.
+    pub fn by_object(&self, subject: &Subject, cluster: &str, action: &Action, facts: &Facts<'_>) -> Vec<ByObject> {
+        let request = Request::new(subject, cluster, action, facts);
+        let change = OnceCell::new();
+        let scene = Scene::new(subject, cluster, action, facts, &change);
+        let mut possible = Vec::new();
+        let mut last = ByObject { effect: Effect::Deny, rule: None, when: None };
+        for rule in self.rules.iter().filter(|rule| rule.sieves.admit(&request)) {
+            let coverage = rule.matcher.coverage(&request, rule.direction());
+            if coverage == Coverage::Nothing {
+                continue;
+            }
+            let (effect, name) = (effect_of(rule), Some(rule.name.clone()));
+            if let Some(when) = &rule.when {
+                if is_unread(rule, when, &request, &scene) {
+                    possible.push(ByObject { effect, rule: name, when: Some(when.text().to_owned()) });
+                    continue;
+                }
+                if !scene.fulfils(Some(when), rule.direction()) {
+                    continue;
+                }
+            }
+            if coverage == Coverage::Whole {
+                last = ByObject { effect, rule: name, when: None };
+                break;
+            }
+        }
+        if possible.iter().all(|one| one.effect == last.effect) {
+            return Vec::new();
+        }
+        possible.push(last);
+        possible
     }
 
     /// The first rule that looks at the object itself (its labels; in a condition on `oldObject`, of a read also `object`) before
@@ -118,6 +165,19 @@ impl Policy {
         );
         Decision { message: Some(message), ..decision }
     }
+}
+
+/// Whether the condition turns on the one named object as it is in the cluster, and nobody has read it.
+pub(crate) fn is_unread(rule: &Rule, when: &Expression, request: &Request<'_>, scene: &Scene<'_>) -> bool {
+    let (action, facts) = (request.action, request.facts);
+    if facts.old_object.is_some() || !request.names_one() {
+        return false;
+    }
+    let compares = matches!(action.verb, Verb::Update | Verb::Patch) && when.uses(condition::CHANGE);
+    let looked_at = when.uses(condition::OLD_OBJECT) || compares;
+    // An update says what it wants, and what that changes only the object tells.
+    let guessed = compares && action.verb == Verb::Update;
+    rule.looks_beyond(request) || (looked_at && (guessed || scene.evaluate(when).is_err()))
 }
 
 /// Whether the condition looks at what stands in the cluster.

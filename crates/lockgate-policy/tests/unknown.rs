@@ -248,3 +248,37 @@ fn an_explanation_of_one_object_says_on_which_labels_it_depends() {
     let seen = explain(Some(&labelled(json!({"app": "web"}))));
     assert!(seen.contains("labelSelector wants team=finance, here is an object with app=web"), "{seen}");
 }
+
+const OWN: &str = "
+- {name: own, when: \"oldObject.metadata.labels['app'] == 'web'\", allow: {}}
+- {name: reads, match: {risk: [read, masked]}, allow: {}}
+";
+
+#[test]
+fn what_was_not_read_is_unknown_and_not_absent() {
+    let (policy, options) = (policy(OWN), Options::default());
+    let when = "oldObject.metadata.labels['app'] == 'web'";
+    let by_object = |words: &str, old_object: Option<&Value>| {
+        let facts = Facts { old_object, ..Facts::new(&options) };
+        serde_json::to_value(policy.by_object(&agent(), "shop", &action(words), &facts)).unwrap()
+    };
+    for words in ["delete configmaps web", "patch deployments web", "create pods/eviction web", "delete pods web"] {
+        let possible =
+            json!([{"effect": "allow", "rule": "own", "when": when}, {"effect": "deny", "rule": null, "when": null}]);
+        assert_eq!(by_object(words, None), possible, "{words}");
+        for labels in [json!({"app": "web"}), json!({})] {
+            assert_eq!(by_object(words, Some(&labelled(labels))), json!([]), "it was read: {words}");
+        }
+    }
+    for words in ["list pods", "get configmaps web", "create configmaps", "deletecollection pods"] {
+        assert_eq!(by_object(words, None), json!([]), "no object decides, or all comes to the same: {words}");
+    }
+    let explain = |old_object: Option<&Value>| {
+        let facts = Facts { old_object, ..Facts::new(&options) };
+        policy.explain(&agent(), "shop", &action("delete configmaps web"), &facts).to_string()
+    };
+    let unread = explain(None);
+    assert!(unread.contains("looks at the object as it is in the cluster, which was not read"), "{unread}");
+    let read = explain(Some(&labelled(json!({}))));
+    assert!(!read.contains("was not read") && read.contains("cannot be evaluated"), "{read}");
+}

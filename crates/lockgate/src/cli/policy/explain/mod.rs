@@ -101,7 +101,7 @@ pub(crate) async fn run(out: &Output, command: &Explain) -> anyhow::Result<Exit>
     let scene = scene(command, &chosen)?;
     let protobuf = Protobuf::load().context("the protobuf tables")?;
     let (subject, recorded) = match command.request.as_slice() {
-        [method, path] => (Subject::Request, vec![one(command, &scene, &protobuf, method, path)?]),
+        [method, path] => (Subject::Request, vec![one(command, &scene, &protobuf, method, path).await?]),
         _ => record(command, &scene, protobuf).await?,
     };
     if recorded.is_empty()
@@ -153,7 +153,13 @@ fn scene(command: &Explain, chosen: &Chosen) -> anyhow::Result<Scene> {
 }
 
 /// The one request that was given.
-fn one(command: &Explain, scene: &Scene, protobuf: &Protobuf, method: &str, path: &str) -> anyhow::Result<Recorded> {
+async fn one(
+    command: &Explain,
+    scene: &Scene,
+    protobuf: &Protobuf,
+    method: &str,
+    path: &str,
+) -> anyhow::Result<Recorded> {
     if !path.starts_with('/') {
         return Err(
             Wrong(format!("{path}: a path at the cluster begins with /, such as /api/v1/namespaces/shop")).into()
@@ -171,7 +177,16 @@ fn one(command: &Explain, scene: &Scene, protobuf: &Protobuf, method: &str, path
     }
     let method = method.to_ascii_uppercase();
     let reading = responder::read(protobuf, &method, &format!("/clusters/{}{path}", scene.cluster), &headers, &body);
-    Ok(Recorded { method, request_uri: path.to_owned(), reading, old_object: None })
+    let old_object = match (&command.kubeconfig, &reading) {
+        (Some(kubeconfig), Ok(reading)) => {
+            let room = Room::new()?;
+            let kubectl = program::located("kubectl")?;
+            let live = Live::start(&kubectl, kubeconfig, command.context.as_deref(), room.path()).await?;
+            world::named_object(&live, &reading.info).await?
+        }
+        _ => None,
+    };
+    Ok(Recorded { method, request_uri: path.to_owned(), reading, old_object })
 }
 
 fn read_body(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {

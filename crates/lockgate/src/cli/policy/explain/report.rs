@@ -3,7 +3,7 @@
 use lockgate_console::inert;
 use lockgate_core::{Action, Decision, Effect, Options, Risk};
 use lockgate_policy::change::Change;
-use lockgate_policy::{ByLabels, Explanation, Policy, RuleTrace, risk};
+use lockgate_policy::{ByLabels, ByObject, Explanation, Policy, RuleOutcome, RuleTrace, risk};
 use lockgate_wire::payload::mask_request_payload;
 use serde_json::{Value, json};
 
@@ -28,6 +28,8 @@ pub(super) struct Explained {
     could_be: Vec<Risk>,
     /// Rules that wait for the labels of the object, which was not read.
     by_labels: Vec<ByLabels>,
+    /// Verdicts that the object may bring about, which was not read.
+    by_object: Vec<ByObject>,
 }
 
 impl Explained {
@@ -39,6 +41,7 @@ impl Explained {
                 change: Vec::new(),
                 could_be: Vec::new(),
                 by_labels: Vec::new(),
+                by_object: Vec::new(),
             };
         };
         let old_object = request.old_object.as_ref();
@@ -58,7 +61,8 @@ impl Explained {
         let facts = scene.facts(case);
         let explanation = policy.explain(&scene.subject, &scene.cluster, &action, &facts);
         let by_labels = policy.by_labels(&scene.subject, &scene.cluster, &action, &facts);
-        Self { explanation: Some(explanation), change, could_be, by_labels, request }
+        let by_object = policy.by_object(&scene.subject, &scene.cluster, &action, &facts);
+        Self { explanation: Some(explanation), change, could_be, by_labels, by_object, request }
     }
 
     fn decision(&self) -> Option<&Decision> {
@@ -76,7 +80,14 @@ impl Explained {
     /// A read that passes for certain: of interest only when asked for.
     fn is_plain(&self) -> bool {
         let reads = self.action().is_some_and(|action| action.verb.is_read());
-        reads && self.by_labels.is_empty() && self.effect() == Effect::Allow.as_str()
+        let certain = self.by_labels.is_empty() && self.by_object.is_empty();
+        reads && certain && !self.is_filtered() && self.effect() == Effect::Allow.as_str()
+    }
+
+    /// Whether the answer holds some of the objects only.
+    fn is_filtered(&self) -> bool {
+        let decision = self.decision();
+        decision.is_some_and(|decision| decision.effect == Effect::Allow && decision.obligations.filter)
     }
 
     pub(super) fn is_discovery(&self) -> bool {
@@ -115,6 +126,7 @@ impl Explained {
         set(&mut value, &["change"], json!(self.change));
         set(&mut value, &["couldBe"], json!(self.could_be));
         set(&mut value, &["dependsOnLabels"], json!(self.by_labels));
+        set(&mut value, &["dependsOnObject"], json!(self.by_object));
         set(&mut value, &["rules"], json!(self.explanation.as_ref().map(|explanation| &explanation.rules)));
         value
     }
@@ -236,10 +248,25 @@ fn request(style: Style, number: usize, one: &Explained, times: usize, all: bool
             style.yellow("not certain")
         ));
     }
+    if !one.by_object.is_empty() {
+        let words = inert::line(&by_object(&one.by_object)).into_owned();
+        line(format!(
+            "{}: depends on the object as it is in the cluster: {words} (--kubeconfig FILE reads it)",
+            style.yellow("not certain")
+        ));
+    }
+    if one.is_filtered() && explanation.action.name.is_none() {
+        let parts = inert::line(&parts(explanation)).into_owned();
+        line(format!(
+            "{}: it holds what the rules give, object by object{parts}",
+            style.yellow("the answer is filtered")
+        ));
+    }
     for words in unevaluated(explanation) {
         line(format!("{}: {}", style.yellow("note"), inert::line(&words)));
     }
-    if let Some(message) = &decision.message {
+    // What an unread object makes it say may not be what is said.
+    if let Some(message) = decision.message.as_ref().filter(|_| one.by_object.is_empty()) {
         line(format!("the caller reads: {}", inert::line(message)));
     }
     if !one.is_plain() || all {
@@ -306,21 +333,46 @@ fn verdict(style: Style, decision: &Decision) -> String {
 /// `denied if team=finance (rule no-finance)`
 fn by_labels(rules: &[ByLabels]) -> String {
     let one = |ByLabels { rule, effect, labels }: &ByLabels| {
-        let word = match effect {
-            Effect::Allow => "allowed",
-            Effect::Deny => "denied",
-            Effect::Ask => "asks",
-        };
-        format!("{word} if {} (rule {rule})", labels.join(","))
+        format!("{} if {} (rule {rule})", passes(*effect), labels.join(","))
     };
     rules.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// ``allowed if `oldObject.…` (rule own), else denied (no rule)``
+fn by_object(verdicts: &[ByObject]) -> String {
+    let one = |ByObject { rule, effect, when }: &ByObject| {
+        let rule = rule.as_ref().map_or_else(|| "no rule".to_owned(), |rule| format!("rule {rule}"));
+        match when {
+            Some(when) => format!("{} if `{when}` ({rule})", passes(*effect)),
+            None => format!("{} ({rule})", passes(*effect)),
+        }
+    };
+    verdicts.iter().map(one).collect::<Vec<_>>().join(", else ")
+}
+
+const fn passes(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Allow => "allowed",
+        Effect::Deny => "denied",
+        Effect::Ask => "asks",
+    }
+}
+
+/// Which rules speak about some of what an answer holds: `; some is denied by rule no-finance`
+fn parts(explanation: &Explanation) -> String {
+    let some = explanation.rules.iter().filter(|trace| !trace.too_late && trace.outcome == RuleOutcome::MatchesPart);
+    let one = |trace: &RuleTrace| match trace.effect {
+        Effect::Ask => format!("; rule {} asks about some", trace.rule),
+        effect => format!("; some is {} by rule {}", passes(effect), trace.rule),
+    };
+    some.map(one).collect()
 }
 
 /// Conditions that could not be evaluated, with what to write.
 fn unevaluated(explanation: &Explanation) -> Vec<String> {
     let before = explanation.rules.iter().filter(|trace| !trace.too_late);
     let one = |trace: &RuleTrace| {
-        let condition = trace.condition.as_ref()?;
+        let condition = trace.condition.as_ref().filter(|condition| !condition.unread)?;
         let error = condition.error.as_deref()?;
         let why = error.strip_prefix(condition.when.as_str()).map_or(error, |rest| rest.trim_start_matches([':', ' ']));
         let fix = condition.fix.as_ref().map(|fix| format!("; write `{fix}` before it")).unwrap_or_default();

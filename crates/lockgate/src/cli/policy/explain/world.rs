@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use anyhow::Context;
 use bytes::Bytes;
 use lockgate_core::{PatchType, Verb};
 use lockgate_proxy::Reading;
+use lockgate_wire::RequestInfo;
 use serde_json::{Value, json};
 
 use super::discovery::{Api, Resource};
@@ -232,9 +234,7 @@ impl World {
         let info = &reading.info;
         let shows = matches!(info.subresource.as_deref(), None | Some("status"));
         let live = self.live.as_ref().filter(|_| info.name.is_some() && !(info.verb.is_read() && shows))?;
-        let proxied = info.proxy_path.as_deref().unwrap_or_default();
-        let part = info.subresource.as_ref().map(|part| format!("/{part}{proxied}")).unwrap_or_default();
-        let path = info.path.strip_suffix(&part).unwrap_or(&info.path);
+        let path = path_of_object(info);
         if let Some(written) = self.written(path) {
             return written;
         }
@@ -265,6 +265,39 @@ impl World {
     fn put(&self, reading: &Reading, path: String, object: Option<Value>) {
         if !reading.options.dry_run {
             self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(path, object);
+        }
+    }
+}
+
+/// The path of the object that a request names: never a subresource's own, of which a GET could be a shell.
+fn path_of_object(info: &RequestInfo) -> &str {
+    let proxied = info.proxy_path.as_deref().unwrap_or_default();
+    let part = info.subresource.as_ref().map(|part| format!("/{part}{proxied}")).unwrap_or_default();
+    info.path.strip_suffix(&part).unwrap_or(&info.path)
+}
+
+/// The one object that a request names, as it is in the cluster; `None`: it names none, or none is there, which is said.
+///
+/// # Errors
+/// When the cluster does not tell.
+pub(super) async fn named_object(live: &Live, info: &RequestInfo) -> anyhow::Result<Option<Value>> {
+    let of_many = matches!(info.verb, Verb::List | Verb::Watch | Verb::DeleteCollection);
+    let makes = info.verb == Verb::Create && info.subresource.is_none();
+    if !info.is_resource() || info.name.is_none() || of_many || makes {
+        return Ok(None);
+    }
+    let path = path_of_object(info);
+    let reply = live.fetch(path, "", "application/json").await;
+    match reply.status {
+        200 => Ok(Some(serde_json::from_slice(&reply.body).with_context(|| format!("{path}: no JSON object"))?)),
+        404 => {
+            crate::cli::output::note(&format!("{path} is not there: the cluster says 404"))?;
+            Ok(None)
+        }
+        status => {
+            let said = String::from_utf8_lossy(&reply.body);
+            let said = lockgate_console::inert::line(&said).chars().take(300).collect::<String>();
+            anyhow::bail!("{path} cannot be read for the explanation: the cluster says {status}: {said}")
         }
     }
 }
