@@ -12,6 +12,7 @@ mod condition;
 mod decide;
 mod difference;
 mod document;
+mod entry;
 mod error;
 mod explain;
 mod matching;
@@ -30,12 +31,12 @@ pub mod yaml;
 
 pub use decide::Facts;
 pub use difference::differences;
+pub use entry::nameable;
 pub use error::PolicyError;
 pub use explain::{ConditionTrace, ExplainedCluster, Explanation, RuleOutcome, RuleTrace};
 pub use matching::Mismatch;
 pub use outlook::{Depends, Exception, Outlook, Question};
 pub use policy::{Policy, Preset};
-pub use reader::nameable;
 pub use unknown::{ByLabels, ByObject};
 pub use view::{Item, Needs, View};
 

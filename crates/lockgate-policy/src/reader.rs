@@ -1,7 +1,7 @@
 //! From a rule as written to a rule that can be matched: every mistake is told with its place and its fix.
 
 use crate::condition::Looks;
-use lockgate_core::{Action, BlastLimit, BlastVerdict, Limits, Obligations, RateLimit, Risk, Terms, Verb};
+use lockgate_core::{BlastLimit, BlastVerdict, Limits, Obligations, RateLimit, Risk, Terms};
 use lockgate_expr::Expression;
 use serde_saphyr::{Location, Spanned};
 
@@ -9,9 +9,13 @@ use crate::document::{
     ApprovalDocument, ApproversDocument, AskDocument, BlastDocument, LimitsDocument, List, MatchDocument, RuleDocument,
     SubjectsDocument,
 };
+use crate::entry::{
+    Complaint, group_of_people, id, named, namespace, object_name, person, resource, unpadded, url, verb,
+    without_prefix,
+};
 use crate::error::PolicyError;
 use crate::matching::{Matcher, RiskSet, Sieves, VerbSet};
-use crate::pattern::{Pattern, ResourcePattern};
+use crate::pattern::Pattern;
 use crate::policy::{Rule, Verdict};
 use crate::vocabulary::{self, Word};
 use crate::{LIST_ENTRIES_MAX, condition};
@@ -27,9 +31,6 @@ const APPROVERS_MAX: u32 = 5;
 /// Longest rule name and message, in characters.
 const RULE_NAME_CHARACTERS_MAX: usize = 100;
 const MESSAGE_CHARACTERS_MAX: usize = 500;
-
-/// Longest name of a namespace.
-const NAMESPACE_CHARACTERS_MAX: usize = 63;
 
 /// Shortest window of a limit.
 const WINDOW_SECONDS_MIN: u64 = 1;
@@ -50,40 +51,11 @@ pub(crate) const RISKS: [(Risk, &str); 8] = [
     (Risk::Escalation, "escalation"),
 ];
 
-/// The verbs that a rule may name.
-pub(crate) const VERBS: [Verb; 12] = [
-    Verb::Get,
-    Verb::List,
-    Verb::Watch,
-    Verb::Create,
-    Verb::Update,
-    Verb::Patch,
-    Verb::Delete,
-    Verb::DeleteCollection,
-    Verb::Head,
-    Verb::Options,
-    Verb::Post,
-    Verb::Put,
-];
-
 /// Reads one rule, with the text at hand for errors.
 pub(crate) struct Reader<'t> {
     pub(crate) text: &'t str,
     /// What may be a mistake.
     pub(crate) doubts: Vec<PolicyError>,
-}
-
-/// Why a word is no entry of a list.
-struct Complaint {
-    /// What is wrong, where more can be said than that it is no entry.
-    message: Option<String>,
-    fix: String,
-}
-
-impl From<&'static str> for Complaint {
-    fn from(fix: &'static str) -> Self {
-        Self { message: None, fix: fix.to_owned() }
-    }
 }
 
 impl Reader<'_> {
@@ -176,7 +148,8 @@ impl Reader<'_> {
                 let message = format!("an approver group is {:?}", group.value);
                 return Err(self.error(group.referenced, message, "name the group"));
             }
-            if let Err(Complaint { message, fix }) = without_prefix(&group.value) {
+            if let Err(Complaint { message, fix }) = without_prefix(&group.value).and_then(|()| unpadded(&group.value))
+            {
                 return Err(self.error(group.referenced, message.unwrap_or_default(), fix));
             }
         }
@@ -281,34 +254,46 @@ impl Reader<'_> {
         };
         let label_selector = match written.label_selector {
             Some(labels) if labels.value.is_empty() => return Err(self.empty("labelSelector", labels.referenced)),
-            labels => labels.map(|labels| labels.value.into_iter().collect()),
+            Some(labels) => {
+                for (key, value) in &labels.value {
+                    if let Word::Mistaken(message, fix) = vocabulary::label(key, value) {
+                        return Err(self.error(labels.referenced, message, fix));
+                    }
+                }
+                Some(labels.value.into_iter().collect())
+            }
+            None => None,
         };
         let mut doubts = Vec::new();
+        let verbs = self.verbs(written.verbs)?;
         let api_groups = self.list("apiGroups", written.api_groups, |written, place| {
             self.known(vocabulary::api_group(written), place, &mut doubts)?;
             Ok(Pattern::parse(written)?)
         })?;
+        let alone = written.resources.as_ref().is_some_and(|resources| resources.value.len() == 1);
         let resources = self.list("resources", written.resources, |written, place| {
             let pattern = resource(written)?;
+            if let Some(verbs) = verbs {
+                self.known(vocabulary::verbs_of(&pattern, verbs, alone), place, &mut doubts)?;
+            }
             self.known(vocabulary::resource(&pattern, api_groups.as_deref()), place, &mut doubts)?;
             Ok(pattern)
         })?;
         self.doubts.append(&mut doubts);
         Ok(Matcher {
-            verbs: self.verbs(written.verbs)?,
+            verbs,
             risks,
             resources,
             api_groups,
             namespaces: self.list("namespaces", written.namespaces, |written, _| namespace(written))?,
             names: self.list("names", written.names, |written, _| object_name(written))?,
             label_selector,
-            non_resource_urls: self
-                .list("nonResourceURLs", written.non_resource_urls, |written, _| Ok(url(written)?))?,
+            non_resource_urls: self.list("nonResourceURLs", written.non_resource_urls, |written, _| url(written))?,
             clusters: self.list("clusters", written.clusters, |written, _| Ok(named(written)?))?,
             environments: self.list("environments", written.environments, |written, _| Ok(named(written)?))?,
             groups: self.list("groups", subjects.groups, |written, _| group_of_people(written))?,
             ids: self.list("ids", subjects.ids, |written, _| id(written))?,
-            owners: self.list("owners", subjects.owners, |written, _| Ok(named(written)?))?,
+            owners: self.list("owners", subjects.owners, |written, _| person(written))?,
             kinds,
         })
     }
@@ -372,105 +357,4 @@ impl Reader<'_> {
     fn error(&self, place: Location, message: impl Into<String>, fix: impl Into<String>) -> PolicyError {
         PolicyError::at(self.text, place, message, fix)
     }
-}
-
-/// Whether a rule can name what the action is about. A client may ask for anything (`GET /api/v1/namespaces/Shop/pod`), and
-/// what no cluster can have no rule may name.
-pub fn nameable(action: &Action) -> bool {
-    if !action.is_resource() {
-        return url(&action.path).is_ok();
-    }
-    let subresource = action.subresource.iter().map(|below| format!("/{below}"));
-    let written: String = std::iter::once(action.resource.clone()).chain(subresource).collect();
-    let group = Pattern::Exact(action.api_group.as_str().into());
-    let known = |word: Word| !matches!(word, Word::Mistaken(..));
-    resource(&written).is_ok_and(|pattern| known(vocabulary::resource(&pattern, Some(&[group]))))
-        && known(vocabulary::api_group(&action.api_group))
-        && action.namespace.as_deref().is_none_or(|name| namespace(name).is_ok())
-        && action.name.as_deref().is_none_or(|name| object_name(name).is_ok())
-}
-
-fn named(text: &str) -> Result<Pattern, &'static str> {
-    if text.is_empty() { Err("write a name, a beginning such as `team-*`, or `*`") } else { Pattern::parse(text) }
-}
-
-/// A DNS label, or the beginning of one
-/// (<https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names>).
-fn namespace(text: &str) -> Result<Pattern, Complaint> {
-    let pattern = named(text)?;
-    let (Pattern::Exact(label) | Pattern::Prefix(label)) = &pattern else { return Ok(pattern) };
-    let within = label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    let ends = matches!(pattern, Pattern::Exact(_)) && label.ends_with('-');
-    if within && !label.starts_with('-') && !ends && label.len() <= NAMESPACE_CHARACTERS_MAX {
-        return Ok(pattern);
-    }
-    let shown: String = text.chars().take(64).collect();
-    let fix = match text.to_ascii_lowercase() {
-        lower if lower != text && namespace(&lower).is_ok() => format!("did you mean `{lower}`?"),
-        _ => "a namespace has lower-case letters, digits and `-`, at most 63".to_owned(),
-    };
-    Err(Complaint { message: Some(format!("no namespace can be named `{shown}`")), fix })
-}
-
-/// What an object may be called: one segment of a path.
-fn object_name(text: &str) -> Result<Pattern, Complaint> {
-    match text.rsplit_once('/') {
-        Some((_, name)) => Err(Complaint {
-            message: Some(format!("no object can be named `{}`", text.chars().take(64).collect::<String>())),
-            fix: format!("write the name alone: `{}`", name.chars().take(64).collect::<String>()),
-        }),
-        None => Ok(named(text)?),
-    }
-}
-
-/// An id, as the token has it: without the kind that is printed before it.
-fn id(text: &str) -> Result<Pattern, Complaint> {
-    match text.split_once(':') {
-        Some((kind @ ("agent" | "human"), id)) => Err(Complaint {
-            message: Some(format!("ids stand without their kind: `{kind}:` is only printed before them")),
-            fix: format!("write `{id}`, and `kinds: [{kind}]` beside `ids:` if it matters"),
-        }),
-        _ => Ok(named(text)?),
-    }
-}
-
-/// A group, as the token has it: without the prefix that the cluster sees.
-fn group_of_people(text: &str) -> Result<Pattern, Complaint> {
-    without_prefix(text)?;
-    Ok(named(text)?)
-}
-
-fn without_prefix(group: &str) -> Result<(), Complaint> {
-    match group.strip_prefix("lockgate:") {
-        Some(own) => Err(Complaint {
-            message: Some("groups stand as the token has them: `lockgate:` is put before them for the cluster".into()),
-            fix: format!("write `{own}`"),
-        }),
-        None => Ok(()),
-    }
-}
-
-fn resource(text: &str) -> Result<ResourcePattern, &'static str> {
-    if text.chars().any(|character| character.is_ascii_uppercase() || character == '.') {
-        return Err("write the resource in lower case and the plural, such as `deployments`, without its group");
-    }
-    ResourcePattern::parse(text)
-}
-
-fn url(text: &str) -> Result<Pattern, &'static str> {
-    match text {
-        "*" => Ok(Pattern::Any),
-        _ if text.starts_with('/') => Pattern::parse(text),
-        _ => Err("write a path that begins with `/`, such as `/healthz` or `/api*`, or `*`"),
-    }
-}
-
-fn verb(text: &str) -> Result<VerbSet, &'static str> {
-    if text == "*" {
-        return Ok(VerbSet::ALL);
-    }
-    VERBS.into_iter().find(|verb| verb.as_str() == text).map(VerbSet::of).ok_or(
-        "use get, list, watch, create, update, patch, delete, deletecollection (head, options, post, put for \
-         nonResourceURLs) or `*`; exec, attach, port-forward and proxy are `create` on their subresource",
-    )
 }

@@ -3,8 +3,10 @@
 //! A rule that denies `resources: [secret]` denies nothing, so a dead word is a mistake and no matter of taste. What could
 //! be a custom resource is let through, with a [`Word::Doubtful`] where nothing says so. Refuses to know rules.
 
+use lockgate_core::Verb;
 use lockgate_expr::distance;
 
+use crate::matching::VerbSet;
 use crate::pattern::{Pattern, ResourcePattern};
 use crate::risk::built_in;
 
@@ -84,11 +86,130 @@ pub(crate) fn api_group(text: &str) -> Word {
     let whole = built_in().map(|(group, _)| group).find(|group| group.split('.').next() == Some(text));
     let built_in = whole.or_else(|| nearest(text, built_in().map(|(group, _)| group)));
     let message = format!("`{text}` is no API group that is built in");
+    if let Some(group) = begun(text).filter(|_| built_in.is_none()) {
+        return Word::Doubtful(message, format!("did you mean `{group}`?"));
+    }
     match built_in {
         Some(group) => mistaken(message, format!("did you mean `{group}`?")),
         // The group of a CustomResourceDefinition has a dot
         // (<https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go>).
         None if !text.contains('.') => Word::Doubtful(message, "write the whole group, such as `example.com`".into()),
+        None => Word::Fine,
+    }
+}
+
+/// The built-in group of which the end was left out: `rbac.authorization.k8s`.
+fn begun(text: &str) -> Option<&'static str> {
+    built_in().map(|(group, _)| group).find(|group| {
+        let rest = group.strip_prefix(text.trim_end_matches('.'));
+        text.contains('.') && rest.is_some_and(|rest| rest.starts_with('.'))
+    })
+}
+
+/// The verbs that requests on a subresource have, where they are few.
+const VERBS_BELOW: [(&str, &[Verb]); 6] = [
+    ("exec", &[Verb::Create]),
+    ("attach", &[Verb::Create]),
+    ("portforward", &[Verb::Create]),
+    ("eviction", &[Verb::Create]),
+    ("binding", &[Verb::Create]),
+    ("log", &[Verb::Get]),
+];
+
+/// An entry of `resources`, beside these `verbs`: a subresource that no request with one of them is about.
+/// `alone`: the rule names nothing else, so that it matches nothing.
+pub(crate) fn verbs_of(written: &ResourcePattern, verbs: VerbSet, alone: bool) -> Word {
+    let ResourcePattern::Subresource { resource, subresource: Some(below) } = written else { return Word::Fine };
+    let is_pods = resource.as_deref().is_none_or(|resource| resource == "pods");
+    let Some((_, own)) = VERBS_BELOW.iter().find(|(name, _)| is_pods && *name == below.as_ref()) else {
+        return Word::Fine;
+    };
+    if own.iter().any(|verb| verbs.contains(VerbSet::of(*verb))) {
+        return Word::Fine;
+    }
+    let verb = own.first().map_or("create", |verb| verb.as_str());
+    let message =
+        format!("requests on `{written}` have the verb `{verb}`, whatever the method, and `verbs` does not name it");
+    let fix = format!("write `verbs: [{verb}]`, in a rule of its own if the other verbs are for other resources");
+    if alone { Word::Mistaken(message, fix) } else { Word::Doubtful(message, fix) }
+}
+
+/// Longest name and value of a label, and prefix of its name, in characters.
+const LABEL_CHARACTERS_MAX: usize = 63;
+const LABEL_PREFIX_CHARACTERS_MAX: usize = 253;
+
+/// An entry of `labelSelector`: what labels can be
+/// (<https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>).
+pub(crate) fn label(key: &str, value: &str) -> Word {
+    let shown = |text: &str| text.chars().take(64).collect::<String>();
+    let (prefix, name) = key.rsplit_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    if name.is_empty() || !is_label(name) || !prefix.is_none_or(is_subdomain) {
+        let fix = "a label's key is a name such as `app`, or `example.com/app`: letters, digits, `-`, `_` and `.`";
+        return mistaken(format!("no label can have the key `{}`", shown(key)), fix);
+    }
+    if is_label(value) {
+        return Word::Fine;
+    }
+    let message = format!("no label can have the value `{}`", shown(value));
+    if value.contains('*') {
+        let fix = "write the whole value: labels have no wildcards; a condition can look at a part of one, such as \
+                   `when: oldObject.metadata.labels['app'].startsWith('web')`";
+        return mistaken(message, fix);
+    }
+    let trimmed = value.trim();
+    if trimmed != value && is_label(trimmed) {
+        return mistaken(message, format!("write `{trimmed}`"));
+    }
+    mistaken(
+        message,
+        "a label's value has letters, digits, `-`, `_` and `.`, at most 63, and begins and ends with a letter or digit",
+    )
+}
+
+fn is_label(text: &str) -> bool {
+    let within = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let ends = |byte: Option<u8>| byte.is_none_or(|byte| byte.is_ascii_alphanumeric());
+    text.len() <= LABEL_CHARACTERS_MAX
+        && text.bytes().all(within)
+        && ends(text.bytes().next())
+        && ends(text.bytes().next_back())
+}
+
+fn is_subdomain(text: &str) -> bool {
+    text.len() <= LABEL_PREFIX_CHARACTERS_MAX
+        && text.split('.').all(|part| {
+            let within = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            !part.is_empty() && part.bytes().all(within) && !part.starts_with('-') && !part.ends_with('-')
+        })
+}
+
+/// An entry of `nonResourceURLs`, which begins with `/`.
+pub(crate) fn path(text: &str) -> Word {
+    let shown: String = text.chars().take(64).collect();
+    if let Some((path, _)) = text.split_once('?') {
+        let fix = format!("write the path alone: `{path}`");
+        return mistaken(format!("`{shown}` has a query, which is no part of a path"), fix);
+    }
+    let is_tree = text.ends_with('*');
+    let whole = text.trim_end_matches('*');
+    let segments: Vec<&str> = whole.split('/').skip(1).collect();
+    let ended = if is_tree { segments.len().saturating_sub(1) } else { segments.len() };
+    if segments.iter().take(ended).any(|segment| matches!(*segment, "." | "..")) {
+        return mistaken(
+            format!("`{shown}` has a dot segment: no request with one is let in"),
+            "write the path without it",
+        );
+    }
+    let resource = match segments.as_slice() {
+        ["api", version, resource, ..] if !version.is_empty() => Some(*resource),
+        ["apis", group, version, resource, ..] if !group.is_empty() && !version.is_empty() => Some(*resource),
+        _ => None,
+    };
+    match resource.filter(|resource| !resource.is_empty()) {
+        Some(_) => mistaken(
+            format!("`{shown}` is the path of a resource, and nonResourceURLs are for other paths"),
+            "write `resources:` (with `apiGroups:`, `namespaces:` and `names:` where they matter) instead",
+        ),
         None => Word::Fine,
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Coverage, Direction, Labels, Matcher, Request, RiskSet, Spread, VerbSet, any};
-use crate::reader::VERBS;
+use crate::entry::VERBS;
 
 /// A field of `match:` that the request does not meet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -137,8 +137,8 @@ fn raw<'w>(method: &str, mut words: impl Iterator<Item = &'w str>, details: &Det
 }
 
 fn verb(word: &str) -> Result<Verb, Wrong> {
-    crate::reader::VERBS.into_iter().find(|verb| verb.as_str() == word).ok_or_else(|| {
-        let words: Vec<&str> = crate::reader::VERBS.iter().map(|verb| verb.as_str()).collect();
+    crate::entry::VERBS.into_iter().find(|verb| verb.as_str() == word).ok_or_else(|| {
+        let words: Vec<&str> = crate::entry::VERBS.iter().map(|verb| verb.as_str()).collect();
         Wrong {
             message: format!("`{}` is no verb of the API", word.chars().take(64).collect::<String>()),
             fix: match word {

@@ -5,6 +5,7 @@ use lockgate_policy::test::PolicyTest;
 use lockgate_policy::{Policy, PolicyError, schema};
 use serde_json::Value;
 
+mod dead_words;
 mod draft7;
 mod golden;
 mod guide;
